@@ -1,0 +1,36 @@
+"""How pixels are made: a portrait and speech in, frames out.
+
+Knows arrays and numbers, never episodes or stores. `load` imports a backend only when it is asked for.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, cast
+
+from s2v_model.contract import Renderer, RendererMissing
+
+_BACKENDS = {
+    "puppet": "s2v_model.puppet.renderer:load",
+    "wan-s2v": "s2v_model.wan.renderer:load",
+    "wan-scene": "s2v_model.wan.scene:load",
+}
+
+
+def load(name: str, options: Mapping[str, Any]) -> Renderer:
+    """The renderer called `name`, built with its own `options`.
+
+    Raises RendererMissing for an unknown name or a backend whose packages are not installed.
+    """
+    if name not in _BACKENDS:
+        raise RendererMissing(f"There is no renderer {name!r}. Known are: {', '.join(sorted(_BACKENDS))}.")
+    module, attribute = _BACKENDS[name].split(":")
+    try:
+        backend = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in ("s2v_model", "tasks"):
+            raise
+        raise RendererMissing(
+            f"Renderer {name!r} needs the package {error.name!r}, which is not installed. "
+            "Install the extra: pip install 'troupe[wan]'."
+        ) from error
+    return cast(Renderer, getattr(backend, attribute)(options))

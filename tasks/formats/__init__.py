@@ -1,0 +1,1 @@
+"""Text in, text out: the formats that people and other programs write."""
