@@ -105,11 +105,15 @@ class Take:
 
     def __post_init__(self) -> None:
         if self.portrait.ndim != 3 or self.portrait.shape[2] != 3 or self.portrait.dtype != np.uint8:
-            raise ValueError(f"portrait must be uint8 (height, width, 3), got {self.portrait.dtype} {self.portrait.shape}")
+            raise ValueError(
+                f"portrait must be uint8 (height, width, 3), got {self.portrait.dtype} {self.portrait.shape}"
+            )
         if self.speech.ndim != 1 or self.speech.dtype != np.float32:
             raise ValueError(f"speech must be float32 (n,), got {self.speech.dtype} {self.speech.shape}")
         if self.num_frames < 1 or self.rate <= 0:
-            raise ValueError(f"a take needs at least one frame at a positive rate, got {self.num_frames} at {self.rate}")
+            raise ValueError(
+                f"a take needs at least one frame at a positive rate, got {self.num_frames} at {self.rate}"
+            )
         if self.width < 2 or self.height < 2 or self.width % 2 or self.height % 2:
             raise ValueError(f"frame size must be even and positive, got {self.width}x{self.height}")
 
@@ -119,7 +123,7 @@ class Cost:
     """What frames cost on this renderer's own device, as measured; used to plan, never to decide a picture."""
 
     device: str
-    """"cpu" or "gpu"."""
+    """One of "cpu" or "gpu"."""
     fixed_seconds: float
     """Once for each clip."""
     seconds_per_frame_megapixel: float

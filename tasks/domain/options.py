@@ -1,0 +1,76 @@
+"""What a person may choose, frozen: part of fingerprints and revisions."""
+
+from dataclasses import dataclass
+
+QUALITIES = ("draft", "final")
+LAYOUTS = ("active", "split", "grid", "auto")
+ASPECTS = ("16:9", "9:16", "1:1")
+CAPTIONS = ("vtt", "srt", "burned")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineId:
+    """Which engine did something: fixed once a run, so that new weights miss every old result."""
+
+    role: str
+    name: str
+    version: str
+    weights: str = ""
+    """SHA-256 over its weights, "" for an engine without any."""
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.weights[:12]}" if self.weights else f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderOptions:
+    """How clips are made and laid out."""
+
+    quality: str = "draft"
+    seed: int = 0
+    prompt: str = ""
+    negative_prompt: str = ""
+    layout: str = "active"
+    pose_video: str | None = None
+    """A recording of body poses, below the episode's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """One delivered file."""
+
+    aspect: str = "16:9"
+    height: int = 720
+    """Of the picture, in px; 9:16 at its default is 720 x 1280."""
+    captions: tuple[str, ...] = ("vtt", "srt")
+    """Out of CAPTIONS."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in px, both even."""
+        across, down = (int(part) for part in self.aspect.split(":"))
+        width = round(self.height * across / down / 2) * 2
+        return width, self.height
+
+    @property
+    def name(self) -> str:
+        """As in file names: "16x9"."""
+        return self.aspect.replace(":", "x")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundOptions:
+    """Programme sound, measured on the decoded delivered file."""
+
+    loudness_lufs: float = -16.0
+    true_peak_dbtp: float = -1.0
+    audio_bitrate: int = 128_000
+    """Bits per second of AAC, for one or two channels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkingOptions:
+    """How a generated likeness is marked."""
+
+    label: str = "AI-generated"
+    """Visible in every frame; "" only by an explicit setting, which the manifest records."""

@@ -1,0 +1,189 @@
+"""Who says what, when: scripts, recordings, turns, words, utterances and the dialogue that they end in."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from tasks.domain.assets import Asset
+from tasks.domain.timing import Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptLine:
+    """One thing that a script asks for, in its order: words, an action, a scene, a pause or a chapter."""
+
+    id: str
+    """Stable under edits of other lines: a digest of speaker and words, with a counter for repeats."""
+    kind: str = "speech"
+    """One of "speech", "action", "scene", "pause" or "chapter"."""
+    speaker: str | None = None
+    """The label as the source writes it; joint labels ("ANNA & BEN") stay one label here."""
+    text: str = ""
+    """What is said, shown or headed, cleaned of directions."""
+    directions: tuple[str, ...] = ()
+    translations: tuple[tuple[str, str], ...] = ()
+    """(language, text) pairs, from `text_<lang>` columns."""
+    is_sung: bool = False
+    pause_after: Fraction | None = None
+    """Seconds of silence asked for behind this line; None leaves it to the planner."""
+    overlap: Fraction = Fraction(0)
+    """Seconds by which this line starts before the one ahead of it ends."""
+    duration: Fraction | None = None
+    """Of a scene or a pause, in seconds."""
+    picture: str | None = None
+    """Of a scene: the file that it starts from, as the line names it."""
+    row: int = 0
+    """Line number in the source, from 1, for messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptRole:
+    """What a script's own title block or cast list says of a label. None where it says nothing."""
+
+    label: str
+    name: str | None = None
+    sex: str | None = None
+    age: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """Written lines, read."""
+
+    title: str | None = None
+    language: str | None = None
+    author: str | None = None
+    lines: tuple[ScriptLine, ...] = ()
+    roles: tuple[ScriptRole, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def spoken(self) -> tuple[ScriptLine, ...]:
+        """Only the lines that somebody says."""
+        return tuple(line for line in self.lines if line.kind == "speech")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Speakers in order of first speech."""
+        return tuple(dict.fromkeys(line.speaker for line in self.spoken if line.speaker))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """Audio that came in, decoded once: 16 kHz for engines and lips, full rate for the programme."""
+
+    speech: Asset
+    """WAV, mono, 16 kHz, s16: what diarizers, aligners and renderers hear."""
+    master: Asset
+    """FLAC, 48 kHz, one or two channels, at the recording's own level: what the programme plays."""
+    duration: Fraction
+    """Seconds, from the decoded samples, never from a header."""
+    channels: int = 1
+    title: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A span in which one speaker talks: an RTTM line."""
+
+    speaker: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phone:
+    """A speech sound, in IPA."""
+
+    symbol: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A word as written, and when it is said."""
+
+    text: str
+    span: Span
+    is_stressed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionCue:
+    """Words with a time and perhaps a name: a line of a supplied transcript."""
+
+    span: Span
+    text: str
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """A transcript that came with a recording."""
+
+    cues: tuple[CaptionCue, ...] = ()
+    language: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """A turn with its words. Times are programme time."""
+
+    id: str
+    speaker: str
+    """A cast key."""
+    span: Span
+    text: str = ""
+    words: tuple[Word, ...] = ()
+    phones: tuple[Phone, ...] | None = None
+    """Speech sounds where they are known; None leaves the lips to the sound itself."""
+    directions: tuple[str, ...] = ()
+    is_sung: bool = False
+    with_speakers: tuple[str, ...] = ()
+    """Further cast keys that say the same words at the same time (a joint line)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stem:
+    """One speaker's own sound on programme time: what drives a renderer."""
+
+    speaker: str
+    speech: Asset
+    """WAV, mono, 16 kHz, s16; the same length as the programme. Speakers of a podcast share one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """Where a part of the programme starts."""
+
+    start: Fraction
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A generated shot without a speaker: its own span, silent in the master."""
+
+    id: str
+    span: Span
+    text: str
+    picture: Asset | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialogue:
+    """Everything that is heard, on programme time: the one thing that script, podcast and tracks all become."""
+
+    title: str
+    language: str
+    duration: Fraction
+    """Seconds; a whole number of programme frames."""
+    master: Asset
+    """FLAC, 48 kHz: the programme's sound before loudness."""
+    stems: tuple[Stem, ...]
+    utterances: tuple[Utterance, ...]
+    chapters: tuple[Chapter, ...] = ()
+    scenes: tuple[Scene, ...] = ()
+    warnings: tuple[str, ...] = ()
+    engines: tuple[str, ...] = field(default=())
+    """Text names of the engines that made it, for the manifest."""
