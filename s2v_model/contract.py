@@ -135,7 +135,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What a planner must know of a renderer before it renders. name, revision, weights and options enter fingerprints."""
+    """What a planner must know of a renderer. name, revision, weights and options enter fingerprints."""
 
     name: str
     revision: int
