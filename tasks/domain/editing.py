@@ -43,10 +43,10 @@ class Shot:
     """Half-open: [start_frame, end_frame)."""
     framing: Framing
     portrait: Portrait | None
-    stem: Asset | None
-    """What the driving speech is cut from; None where the speaker only listens."""
+    speech: Asset | None
+    """WAV, mono, 16 kHz, s16: the speaker's own speech within the shot, all else muted; None for silence."""
     speech_digest: str
-    """SHA-256 of the cut: 16 kHz s16 PCM."""
+    """SHA-256 of its samples, 16 kHz s16 PCM, also where they are silence."""
     phones: tuple[ShotPhone, ...] | None
     stresses_ms: tuple[int, ...] = ()
     is_listening: bool = False
@@ -89,14 +89,19 @@ class Clip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """From one frame to the next cut: which shots are seen, and how they share the picture."""
+    """From one frame to the next cut: which shots are seen, and how they share the picture.
+
+    Every shot of a cut has the cut's own span, and a shot belongs to one cut only.
+    """
 
     start_frame: int
     end_frame: int
     layout: str
     """One of "active" (one picture), "split" (two), "grid" (more) or "card" (words on a plain ground)."""
     shots: tuple[str, ...]
-    """Shot ids, from left to right."""
+    """Shot ids, from left to right; none in a card."""
+    text: str = ""
+    """The words of a card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +154,15 @@ class Plan:
     renderer: EngineId
     notes: tuple[str, ...] = ()
     """What packing saved, and what a person should know."""
+
+    def __post_init__(self) -> None:
+        frame = 0
+        for cut in self.cuts:
+            if cut.start_frame != frame:
+                raise ValueError(f"cuts must tile the programme: a cut starts at {cut.start_frame}, not at {frame}")
+            frame = cut.end_frame
+        if frame != self.num_frames:
+            raise ValueError(f"cuts end at frame {frame} of {self.num_frames}")
 
     def shot(self, shot_id: str) -> Shot:
         """The shot called `shot_id`. Raises KeyError."""

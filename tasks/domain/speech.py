@@ -1,6 +1,6 @@
 """Who says what, when: scripts, recordings, turns, words, utterances and the dialogue that they end in."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 from tasks.domain.assets import Asset
@@ -144,12 +144,38 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpokenLine:
+    """A script's line with its sound. Times are from the start of that sound."""
+
+    line: str
+    """ScriptLine.id"""
+    speaker: str
+    """The cast key of the voice: a joint line becomes one of these for each."""
+    sound: Asset
+    """WAV, mono, 48 kHz, s16: what the programme plays."""
+    speech: Asset
+    """WAV, mono, 16 kHz, s16: what drives a renderer."""
+    duration: Fraction
+    """Seconds; a whole number of samples at 16 kHz."""
+    words: tuple[Word, ...] = ()
+    phones: tuple[Phone, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StemPiece:
+    """A piece of a stem, and when it starts on programme time."""
+
+    start: Fraction
+    speech: Asset
+    """WAV, mono, 16 kHz, s16."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stem:
-    """One speaker's own sound on programme time: what drives a renderer."""
+    """One speaker's own sound on programme time, silent between its pieces: what drives a renderer."""
 
     speaker: str
-    speech: Asset
-    """WAV, mono, 16 kHz, s16; the same length as the programme. Speakers of a podcast share one."""
+    pieces: tuple[StemPiece, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,5 +211,15 @@ class Dialogue:
     chapters: tuple[Chapter, ...] = ()
     scenes: tuple[Scene, ...] = ()
     warnings: tuple[str, ...] = ()
-    engines: tuple[str, ...] = field(default=())
-    """Text names of the engines that made it, for the manifest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What an episode's source turned out to hold: exactly one of script, recording, tracks."""
+
+    script: Script | None = None
+    recording: Recording | None = None
+    tracks: tuple[tuple[str, Recording], ...] = ()
+    """(cast key, its own recording)."""
+    transcript: Transcript | None = None
+    chapters: tuple[Chapter, ...] = ()
