@@ -1,7 +1,7 @@
 """Canonical JSON: one text for one value, on every machine, and the way back into the dataclasses.
 
-In: the domain's values (frozen dataclasses, tuples, mappings with text keys, Fractions, dates, text, numbers). Out: JSON
-with sorted keys and no spaces, and digests of it. Does not know what a value means, nor where its text is kept.
+In: the domain's values (frozen dataclasses, tuples, mappings with text keys, Fractions, dates, text, numbers). Out:
+JSON with sorted keys and no spaces, and digests of it. Does not know what a value means, nor where its text is kept.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from datetime import date
 from fractions import Fraction
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -79,9 +79,9 @@ def to_json(value: object) -> bytes:
 def from_json(kind: type[T], text: bytes | str) -> T:
     """The value of type `kind` that `to_json` wrote; exact, Fractions included.
 
-    Raises StoreError where the text is not one: we kept it, so any other text is the store's fault or another release's.
+    Raises StoreError where the text is not one: we kept it, so other text is the store's fault or another release's.
     """
-    adapter: TypeAdapter[T] = _adapter(kind)
+    adapter: TypeAdapter[T] = _adapter(cast(Any, kind))
     try:
         return adapter.validate_json(text)
     except ValidationError as error:
@@ -91,5 +91,5 @@ def from_json(kind: type[T], text: bytes | str) -> T:
 
 
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
