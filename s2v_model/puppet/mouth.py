@@ -20,11 +20,19 @@ FloatArray = npt.NDArray[np.float64]
 _TEXELS_PER_PX = 2.0
 _OWN_TEETH_GAP = 0.055
 """A portrait whose lips are this far apart, relative, shows teeth of its own."""
-_TOOTH_RGB = np.array([212.0, 204.0, 186.0])
-_TONGUE_RGB = np.array([150.0, 72.0, 78.0])
+_LUMA = np.array([0.299, 0.587, 0.114])
+_TOOTH_TINT = np.array([1.00, 0.975, 0.915])
+"""Teeth are a little yellower than the white of an eye."""
+_TONGUE_TINT = np.array([0.80, 0.40, 0.43])
 _CAVITY_RGB = np.array([44.0, 18.0, 20.0])
-_SKIN_LUMA = 165.0
-"""Brightness of skin in even light; the mouth is darkened as the portrait's skin is darker than this."""
+_MIDLINE = 0.006
+_UNEVEN = (
+    (1.00, 1.03, 0.96, 1.0, 1.0, 1.0),
+    (1.02, 0.97, 1.02, 1.0, 1.0, 1.0),
+    (1.00, 0.97, 1.01, 0.98, 1.0, 1.0),
+    (0.985, 1.00, 0.97, 1.02, 1.0, 1.0),
+)
+"""Widths left and right, then heights left and right, of teeth from the middle outwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,37 +74,40 @@ class Opening:
     """Width of the slit against the portrait's."""
     tongue: float = 0.0
     """0 lies low .. 1 touches the upper teeth."""
+    pucker: float = 0.0
+    """1 hides the teeth behind rounded lips."""
 
 
 def build_mouth(rgb: UInt8Array, shape: Shape) -> Mouth:
     """The mouth of the portrait `rgb`, lit as its skin is."""
-    gain, cast = _light(rgb, shape)
-    cavity = (_CAVITY_RGB * np.clip(gain, 0.4, 1.0)).astype(np.float32)
+    white, skin = _light(rgb, shape)
+    luma = float(white @ _LUMA)
+    cavity = (_CAVITY_RGB * np.clip(luma / 190, 0.35, 1.0)).astype(np.float32)
     scale = _TEXELS_PER_PX * shape.unit
     width = shape.slit_width
     own, split, upper_only = None, 0.0, False
-    if shape.gap > _OWN_TEETH_GAP:
+    if shape.gap > _OWN_TEETH_GAP and _shows_teeth(rgb, shape, skin):
         own, split, upper_only = _own_teeth(rgb, shape, cavity)
     return Mouth(
         upper_teeth=_teeth(
             scale,
             width,
-            gain * cast,
+            white,
             widths=(0.105, 0.082, 0.088, 0.080, 0.08, 0.08),
             heights=(0.150, 0.138, 0.146, 0.128, 0.12, 0.11),
-            bend=0.28,
+            bend=0.22,
         ),
         lower_teeth=_flipped(
             _teeth(
                 scale,
                 width,
-                0.80 * gain * cast,
+                0.78 * white,
                 widths=(0.064, 0.068, 0.078, 0.080, 0.08, 0.08),
                 heights=(0.115, 0.115, 0.118, 0.11, 0.10, 0.10),
                 bend=0.30,
             )
         ),
-        tongue=_tongue(scale, width, gain * cast),
+        tongue=_tongue(scale, width, luma * _TONGUE_TINT),
         cavity=cavity,
         own=own,
         own_split=split,
@@ -104,6 +115,17 @@ def build_mouth(rgb: UInt8Array, shape: Shape) -> Mouth:
         width=width,
         gap=shape.gap,
     )
+
+
+def _shows_teeth(rgb: UInt8Array, shape: Shape, skin: FloatArray) -> bool:
+    """Whether something bright and hardly red fills a good part of the portrait's parted lips."""
+    outline = np.concatenate([shape.points[list(mesh.UPPER_INNER), :2], shape.points[list(mesh.LOWER_INNER[::-1]), :2]])
+    colours = _inside(rgb, outline)
+    if not len(colours):
+        return False
+    bright = colours @ _LUMA > 0.55 * float(skin @ _LUMA)
+    pale = np.ptp(colours, axis=1) < 0.55 * (colours.max(1) + 1)
+    return float((bright & pale).mean()) > 0.09
 
 
 def paint(mouth: Mouth, local: Float32Array, opening: Opening) -> Float32Array:
@@ -114,14 +136,16 @@ def paint(mouth: Mouth, local: Float32Array, opening: Opening) -> Float32Array:
         return _paint_own(mouth, mouth.own, local, opening, inside)
     lower_lip = mouth.gap / 2 + opening.jaw
     _lay_below(inside, mouth, local, opening, lower_lip + 0.062)
-    top = -mouth.gap / 2 - (0.052 - 0.5 * min(mouth.gap, 0.05))
+    top = -mouth.gap / 2 - (0.042 - 0.4 * min(mouth.gap, 0.05))
+    top -= 0.05 * opening.pucker
     _lay(inside, mouth.upper_teeth, local, opening, top=top, tall=1.0, keep_width=0.55)
     return inside
 
 
 def _lay_below(onto: Float32Array, mouth: Mouth, local: Float32Array, opening: Opening, gum: float) -> None:
     """What goes with the jaw: the tongue behind the lower teeth, whose gum lies at `gum`."""
-    _lay(onto, mouth.tongue, local, opening, top=gum - 0.30 * mouth.width - 0.06 * opening.tongue, tall=0.8)
+    lift = 0.30 * mouth.width + 0.05 * opening.tongue
+    _lay(onto, mouth.tongue, local, opening, top=gum - lift, tall=0.8, light=1 + 0.45 * opening.tongue)
     _lay(onto, mouth.lower_teeth, local, opening, top=gum, tall=0.9, narrow=0.92)
 
 
@@ -133,11 +157,14 @@ def _lay(
     *,
     top: float,
     tall: float,
+    light: float = 1.0,
     narrow: float = 1.0,
     keep_width: float = 0.0,
 ) -> None:
     wide = narrow * (keep_width + (1 - keep_width) * opening.width_scale)
     colours = _sample(texture, local[..., 0] / np.float32(wide), (local[..., 1] - np.float32(top)) / np.float32(tall))
+    if light != 1.0:
+        colours[..., :3] *= np.float32(light)
     alpha = colours[..., 3:]
     onto *= 1 - alpha
     onto += colours[..., :3] * alpha
@@ -149,14 +176,33 @@ def _sample(texture: Texture, x: Float32Array, y: Float32Array, border: int = cv
     return np.asarray(cv2.remap(texture.rgba, columns, rows, cv2.INTER_LINEAR, borderMode=border), np.float32)
 
 
-def _light(rgb: UInt8Array, shape: Shape) -> tuple[float, FloatArray]:
-    """Brightness and tint of the light on the face: (gain, (3,))."""
-    at = shape.points[list(mesh.CHEEKS), :2].astype(int)
-    at = np.clip(at, 0, [rgb.shape[1] - 1, rgb.shape[0] - 1])
+def _light(rgb: UInt8Array, shape: Shape) -> tuple[FloatArray, FloatArray]:
+    """What white looks like in the portrait's light, and its skin: (3,) each.
+
+    The white of the eyes lies in the same light as teeth and is the best witness; the skin bounds it.
+    """
+    at = np.clip(shape.points[list(mesh.CHEEKS), :2].astype(int), 0, [rgb.shape[1] - 1, rgb.shape[0] - 1])
     skin = np.median(rgb[at[:, 1], at[:, 0]].astype(float), axis=0)
-    luma = float(skin @ [0.299, 0.587, 0.114])
-    tint = ((skin + 1) / (luma + 1)) ** 0.25
-    return float(np.clip(luma / _SKIN_LUMA, 0.35, 1.12)), tint / tint.mean()
+    luma = float(skin @ _LUMA)
+    eyes = np.concatenate([_inside(rgb, shape.points[list(ids["upper"] + ids["lower"][::-1]), :2]) for ids in mesh.EYES])
+    chroma = np.ptp(eyes, axis=1) / (eyes.max(1) + 1)
+    whites = eyes[(chroma < 0.45) & (eyes @ _LUMA > 0.6 * luma)]
+    white_luma = float(np.percentile(whites @ _LUMA, 80)) if len(whites) > 12 else 1.1 * luma
+    white_luma = float(np.clip(1.1 * white_luma, max(0.95 * luma, 45.0), max(1.7 * luma, 90.0)))
+    tint = ((skin + 8) / (luma + 8)) ** 0.35
+    return np.minimum(white_luma, 228.0) * tint * _TOOTH_TINT, skin
+
+
+def _inside(rgb: UInt8Array, outline: FloatArray) -> FloatArray:
+    """The colours within a closed outline: (n, 3)."""
+    x, y, width, height = cv2.boundingRect(np.round(outline).astype(np.int32))
+    left, top = max(0, x), max(0, y)
+    part = rgb[top : y + height, left : x + width]
+    if not part.size:
+        return np.zeros((0, 3))
+    mask = np.zeros(part.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(outline - [left, top]).astype(np.int32)], 255)
+    return part[mask > 0].astype(float)
 
 
 def _canvas(scale: float, width: float) -> tuple[FloatArray, FloatArray, float]:
@@ -176,21 +222,32 @@ def _teeth(
     heights: tuple[float, ...],
     bend: float,
 ) -> Texture:
-    """A row of teeth seen from the front; sizes in mouth widths, from the middle outwards; the gum is at the top."""
+    """A row of teeth seen from the front; sizes in mouth widths, from the middle outwards; the gum is at the top.
+
+    No two teeth are alike: each side varies by _UNEVEN, or the row looks like a piano.
+    """
     x, y, column0 = _canvas(scale, width)
-    ends = np.cumsum(widths)
-    aside = np.abs(x)
-    which = np.clip(np.searchsorted(ends, aside), 0, len(widths) - 1)
-    start, wide = np.concatenate([[0], ends])[which], np.array(widths)[which]
+    right = x > 0
+    aside = np.abs(x - _MIDLINE)
+    sides = [np.array(widths) * np.array(uneven) for uneven in (_UNEVEN[0], _UNEVEN[1])]
+    tall = [np.array(heights) * np.array(uneven) for uneven in (_UNEVEN[2], _UNEVEN[3])]
+    ends = [np.cumsum(side) for side in sides]
+    which = np.where(right, np.searchsorted(ends[1], aside), np.searchsorted(ends[0], aside))
+    which = np.clip(which, 0, len(widths) - 1)
+    wide = np.where(right, sides[1][which], sides[0][which])
+    start = np.where(right, ends[1][which], ends[0][which]) - wide
     along = np.clip((aside - start) / wide, 0, 1)
-    edge = np.array(heights)[which] * (1 - 0.10 * np.abs(2 * along - 1) ** 3.0) - bend * x**2
-    alpha = 1 / (1 + np.exp(np.clip((y - edge) / 0.006, -60, 60))) * (1 - smoothstep(aside, 0.40, 0.50))
-    seam = np.exp(-((np.minimum(along, 1 - along) * wide / 0.0040) ** 2))
-    shade = (1 - 0.30 * smoothstep(aside, 0.05, 0.42)) * (1 - 0.16 * seam) * (1 - 0.12 * np.abs(2 * along - 1) ** 2)
-    below_gum = 0.62 + 0.38 * smoothstep(y, 0, 0.09)
-    tip = 1 - 0.10 * np.clip((y - edge + 0.03) / 0.03, 0, 1)
-    rgb = np.clip(_TOOTH_RGB * colour * (shade * below_gum * tip)[..., None], 0, 255)
-    return Texture(rgba=np.dstack([rgb, alpha]).astype(np.float32), column0=column0, row0=0.0, scale=scale)
+    round_off = 1 - 0.13 * np.abs(2 * along - 1) ** 2.6
+    edge = np.where(right, tall[1][which], tall[0][which]) * round_off - bend * x**2
+    alpha = 1 / (1 + np.exp(np.clip((y - edge) / 0.007, -60, 60))) * (1 - smoothstep(aside, 0.36, 0.50))
+    seam = np.exp(-((np.minimum(along, 1 - along) * wide / 0.0045) ** 2)) * smoothstep(y, 0.0, 0.10)
+    shade = (1 - 0.42 * smoothstep(aside, 0.06, 0.44)) * (1 - 0.10 * seam) * (1 - 0.07 * np.abs(2 * along - 1) ** 2)
+    below_gum = 0.74 + 0.26 * smoothstep(y, 0, 0.08)
+    tip = 1 - 0.08 * np.clip((y - edge + 0.03) / 0.03, 0, 1)
+    gleam = 0.10 * np.exp(-(((along - 0.42) / 0.20) ** 2) - ((y - 0.55 * edge) / 0.030) ** 2) * (1 - smoothstep(aside, 0, 0.3))
+    rgb = np.clip(colour * (shade * below_gum * tip + gleam)[..., None], 0, 250)
+    rgba = cv2.GaussianBlur(np.dstack([rgb, alpha]).astype(np.float32), (0, 0), max(0.6, 0.0035 * scale))
+    return Texture(rgba=rgba, column0=column0, row0=0.0, scale=scale)
 
 
 def _flipped(texture: Texture) -> Texture:
@@ -203,7 +260,7 @@ def _tongue(scale: float, width: float, colour: FloatArray) -> Texture:
     distance = (x / 0.30) ** 2 + ((y - 0.42) / 0.34) ** 2
     alpha = 1 / (1 + np.exp(np.clip((distance - 1) / 0.10, -60, 60)))
     shade = 0.55 + 0.45 * smoothstep(y, 0.05, 0.45) - 0.15 * np.exp(-((x / 0.03) ** 2))
-    rgb = np.clip(_TONGUE_RGB * colour * shade[..., None], 0, 255)
+    rgb = np.clip(colour * shade[..., None], 0, 255)
     return Texture(rgba=np.dstack([rgb, alpha]).astype(np.float32), column0=column0, row0=0.0, scale=scale)
 
 

@@ -27,7 +27,7 @@ _PARTED = 0.022
 _UPPER, _LOWER = list(mesh.UPPER_INNER), list(mesh.LOWER_INNER)
 _FACE = slice(0, len(PARAMETERS))
 _HEAD = slice(CHANNEL[HEAD_PARAMETERS[0]], CHANNEL[HEAD_PARAMETERS[-1]] + 1)
-_JAW, _PRESS, _FV = (PARAMETERS.index(name) for name in ("jaw", "press", "fv"))
+_JAW, _ROUND, _PRESS, _FV = (PARAMETERS.index(name) for name in ("jaw", "round", "press", "fv"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +37,7 @@ class _Lips:
     upper: FloatArray
     lower: FloatArray
     jaw: float
+    pucker: float
     activity: float
     """0 the portrait as it is .. 1 in motion."""
 
@@ -137,7 +138,8 @@ class Painter:
         crossed = lower[:, 1] < upper[:, 1]
         upper[crossed, 1] = lower[crossed, 1] = (upper[crossed, 1] + lower[crossed, 1]) / 2
         activity = float(np.clip(np.abs(weights).max() / 0.04, 0, 1))
-        return _Lips(upper=upper, lower=lower, jaw=jaw, activity=activity)
+        pucker = float(np.clip(weights[_ROUND], 0, 1))
+        return _Lips(upper=upper, lower=lower, jaw=jaw, pucker=pucker, activity=activity)
 
     def _share_below(self, local: Float32Array, lips: _Lips) -> Float32Array:
         """How much of each point belongs to the lower sheet: 0 above the lip line, 1 below; (h, w, 1)."""
@@ -236,16 +238,14 @@ class Painter:
             return
         mask = np.zeros((bottom - top, right - left), np.uint8)
         cv2.fillPoly(mask, [np.int32((outline - [left, top]) * 64)], 255, cv2.LINE_AA, 6)
-        size = round(0.036 * unit * min(1.0, lips.opening / 0.06)) | 1
-        if size > 1:
-            mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
         alpha = cv2.GaussianBlur(mask, (0, 0), max(0.7, 0.0075 * unit)).astype(np.float32) * np.float32(fade / 255)
-        depth = cv2.GaussianBlur(mask, (0, 0), max(1.5, 0.035 * unit)).astype(np.float32) / 255
+        depth = cv2.GaussianBlur(mask, (0, 0), max(1.5, 0.030 * unit)).astype(np.float32)
+        depth /= max(float(depth.max()), 1.0)
         scale = float(lips.upper[-1, 0] - lips.upper[0, 0]) / rig.shape.slit_width
-        opening = Opening(jaw=lips.jaw, width_scale=scale, tongue=tongue)
+        opening = Opening(jaw=lips.jaw, width_scale=scale, tongue=tongue, pucker=lips.pucker)
         inside = paint(rig.mouth, local[top:bottom, left:right], opening)
         # The lips shade what lies just behind them.
-        darkest, slope, start = (0.30, 1.25, 0.25) if rig.mouth.own is None else (0.55, 1.3, 0.3)
+        darkest, slope, start = (0.50, 1.35, 0.30) if rig.mouth.own is None else (0.60, 1.3, 0.3)
         inside *= (darkest + (1 - darkest) * np.clip(depth * slope - start, 0, 1))[..., None]
         part = target[top:bottom, left:right, :3]
         blended = part * (1 - alpha[..., None]) + inside * alpha[..., None]

@@ -17,7 +17,7 @@ PARAMETERS = ("jaw", "round", "spread", "press", "fv", "lowdn", "upup", "smile",
 """jaw opens; round puckers; spread pulls the corners; press closes the lips; fv lifts the lower lip to the teeth;
 lowdn and upup bare the lower and upper teeth; smile lifts the corners; brow lifts the brows. 0 .. 1, 1 is strong."""
 
-_CORNER_FOLLOWS = 0.30
+_CORNER_FOLLOWS = 0.40
 """Share of the jaw's way that the corners of the mouth go down."""
 
 
@@ -38,10 +38,10 @@ class _Weights:
         self.upper_edge, self.lower_edge = np.isin(index, mesh.UPPER_INNER), np.isin(index, mesh.LOWER_INNER)
         self.side = np.sign(self.x)
         # 1 in the middle of the lips, 0 at the corners.
-        self.arc = np.sqrt(np.clip(1 - np.clip(np.abs(self.x) / half, 0, 1) ** 2.2, 0, 1))
+        self.arc = np.clip(1 - np.clip(np.abs(self.x) / half, 0, 1) ** 2.0, 0, 1) ** 0.75
         self.corner = np.exp(-((np.abs(self.x) - half) ** 2) / (2 * 0.10**2) - self.y**2 / (2 * 0.09**2))
-        near = np.clip(np.abs(self.y) - 0.05, 0, None) ** 2 / (2 * 0.07**2)
-        beside = np.clip(np.abs(self.x) - half, 0, None) ** 2 / (2 * 0.10**2)
+        near = np.clip(np.abs(self.y) - 0.05, 0, None) ** 2 / (2 * 0.09**2)
+        beside = np.clip(np.abs(self.x) - half, 0, None) ** 2 / (2 * 0.17**2)
         self.lips = np.exp(-near - beside)
         self.below_skin = ~self.lower & ~self.upper & (self.y > 0)
         # The jaw turns about the ears: what lies further in front of them moves further.
@@ -77,18 +77,20 @@ def _jaw(w: _Weights, upper: FloatArray, lower: FloatArray) -> None:
     lifted = np.where(w.upper, follows * (1 - w.arc) - 0.05 * w.arc, follows * w.corner * (w.y < 0.12))
     upper[:, 1] = np.where(w.below_skin, down, lifted)
     for sheet in (upper, lower):
-        sheet[:, 0] = -w.side * 0.13 * w.corner
+        sheet[:, 0] = -w.side * 0.17 * w.corner
 
 
 def _lip_shapes(w: _Weights, upper: FloatArray, lower: FloatArray) -> None:
     for sheet in (upper, lower):
-        _of(sheet, "round")[:, 0] = -w.x * w.lips * 0.36
+        _of(sheet, "round")[:, 0] = -np.clip(w.x, -0.34, 0.34) * w.lips * 0.34
         _of(sheet, "spread")[:, 0] = w.side * 0.055 * w.corner + w.x * w.lips * 0.06
         _of(sheet, "spread")[:, 1] = -0.012 * w.corner
         _of(sheet, "smile")[:, 0] = w.side * 0.04 * w.corner
         _of(sheet, "smile")[:, 1] = -0.055 * w.corner
-    _of(upper, "round")[:, 1] = np.where(w.upper, -0.020 * w.arc, -0.008 * w.lips)
-    _of(lower, "round")[:, 1] = np.where(w.lower, 0.030 * w.arc, 0.012 * w.lips * (w.y > 0))
+    # A pucker opens in the middle and shuts beside it: zero at the corners, where the sheets meet.
+    beside = 0.09 * w.arc * (1 - w.arc)
+    _of(upper, "round")[:, 1] = np.where(w.upper, beside - 0.018 * w.arc**3, -0.008 * w.lips)
+    _of(lower, "round")[:, 1] = np.where(w.lower, 0.024 * w.arc**3 - beside, 0.012 * w.lips * (w.y > 0))
     _of(lower, "spread")[:, 1] += np.where(w.lower, -0.006 * w.arc, 0)
 
 
@@ -97,11 +99,13 @@ def _closures(w: _Weights, gap: float, upper: FloatArray, lower: FloatArray) -> 
     upper_skin, lower_skin = w.upper & ~w.upper_edge, w.lower & ~w.lower_edge
     _of(upper, "press")[:, 1] = np.where(w.upper, 0.25 * gap * w.arc, 0) + np.where(upper_skin, 0.012 * w.arc, 0)
     _of(lower, "press")[:, 1] = -np.where(lower_skin, 0.014 * w.arc, 0)
-    _of(upper, "fv")[:, 1] = np.where(w.upper, -0.028 * w.arc, -0.010 * w.lips * (w.y < 0))
+    _of(upper, "fv")[:, 1] = np.where(w.upper, -0.022 * w.arc, -0.008 * w.lips * (w.y < 0))
     _of(lower, "fv")[:, 1] = -np.where(w.lower, 0.016 * w.arc, 0) - np.where(lower_skin, 0.012 * w.arc, 0)
     for sheet in (upper, lower):
         _of(sheet, "press")[:] -= 0.75 * gap * _of(sheet, "jaw")
         _of(sheet, "fv")[:] -= 0.62 * gap * _of(sheet, "jaw")
+        _of(sheet, "round")[:] -= 0.30 * gap * _of(sheet, "jaw")
+    _of(upper, "round")[:, 1] += np.where(w.upper, 0.25 * gap * w.arc, 0)
 
 
 def _bared(w: _Weights, upper: FloatArray, lower: FloatArray) -> None:
