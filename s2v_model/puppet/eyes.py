@@ -1,0 +1,105 @@
+"""Eyelids and gaze as a warp of the eye's surroundings.
+
+In: a `Shape`. Out: for each eye the curves of its lids, and per frame how far each pixel's source lies above it.
+The lid skin is stretched down per column, so a closed eye shows the portrait's own lid. Knows no head motion.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from s2v_model.contract import Float32Array
+from s2v_model.puppet import topology as mesh
+from s2v_model.puppet.shape import Shape
+from s2v_model.puppet.sheets import smoothstep
+
+FloatArray = npt.NDArray[np.float64]
+
+_SAMPLES = 128
+GAZE_WAY = 0.030
+"""Relative way of the iris at a gaze of 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Eye:
+    """One eye in local relative coordinates."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+    opening: float
+    """Largest distance of the lids."""
+    width: float
+    curves: Float32Array
+    """(1, samples, 4) over left .. right: upper lid, lower lid, top of the stretched skin, strength 0 .. 1."""
+
+
+def measure_eyes(shape: Shape) -> tuple[Eye, ...]:
+    """The eyes of a face that are open enough to blink and look."""
+    eyes = (_measure(shape, ids) for ids in mesh.EYES)
+    return tuple(eye for eye in eyes if eye.opening > 0.02)
+
+
+def _measure(shape: Shape, ids: dict[str, tuple[int, ...]]) -> Eye:
+    upper, lower = shape.local[list(ids["upper"])], shape.local[list(ids["lower"])]
+    brow = shape.local[list(ids["brow"])]
+    width = float(np.ptp(upper[:, 0]))
+    opening = float((lower[:, 1] - upper[:, 1]).max())
+    margin = 0.16 * width
+    x = np.linspace(upper[:, 0].min() - margin, upper[:, 0].max() + margin, _SAMPLES)
+    order_u, order_l = np.argsort(upper[:, 0]), np.argsort(lower[:, 0])
+    above = np.interp(x, upper[order_u, 0], upper[order_u, 1])
+    below = np.maximum(np.interp(x, lower[order_l, 0], lower[order_l, 1]), above)
+    room = np.maximum(0.35 * (above - brow[:, 1].mean()), 0.12 * width) * 1.6
+    top = above - np.minimum(0.85 * opening + 0.10 * width, room)
+    strength = smoothstep(np.minimum(x - x[0], x[-1] - x), 0, margin * 1.4)
+    curves = np.stack([above, below, top, strength], -1).astype(np.float32)[None]
+    return Eye(
+        left=float(x[0]),
+        right=float(x[-1]),
+        top=float(top.min()) - 0.015,
+        bottom=float(below.max()) + 0.35 * opening + 0.015,
+        opening=opening,
+        width=width,
+        curves=curves,
+    )
+
+
+def look(
+    eye: Eye, local: Float32Array, *, closed: float, gaze: float, lower_gaze: float
+) -> tuple[Float32Array, Float32Array]:
+    """Where each pixel of an eye box takes its colour from, and how bright it is.
+
+    local: (h, w, 2) relative face coordinates of the pixels. closed: 0 open .. 1 shut. gaze, lower_gaze: -1 .. 1.
+    Returns the shift of the source (h, w, 2), relative, and a brightness factor (h, w).
+    """
+    x, y = local[..., 0], local[..., 1]
+    column = (x - np.float32(eye.left)) * np.float32((_SAMPLES - 1) / (eye.right - eye.left))
+    curves = cv2.remap(eye.curves, column, np.zeros_like(column), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    above, below, top, strength = (curves[..., k] for k in range(4))
+    lid = above + (below - above) * np.float32(0.90 * closed) * strength
+    part = np.clip((y - top) / (lid - top + np.float32(1e-4)), 0, 1)
+    stretched = top + (above - top) * part ** np.float32(1 + 0.55 * closed)
+    on_lid = (y > top) & (y < lid)
+    shift = np.zeros_like(local)
+    shift[..., 1] = np.where(on_lid, stretched - y, 0)
+    if gaze or lower_gaze:
+        seen = _eyeball_weight(eye, x, y, curves) * (y > lid)
+        shift[..., 0] -= seen * np.float32(GAZE_WAY * gaze)
+        shift[..., 1] -= seen * np.float32(0.6 * GAZE_WAY * lower_gaze)
+    shade = np.where(y < lid, np.clip((y - top) / (lid - top + np.float32(1e-4)), 0, 1), 0)
+    line = np.exp(-(((y - lid) / np.float32(0.035 * eye.width)) ** 2)) * strength
+    light = (1 - np.float32(0.10 * closed) * shade * strength) * (1 - np.float32(0.28 * closed) * line)
+    return shift, np.asarray(light, np.float32)
+
+
+def _eyeball_weight(eye: Eye, x: Float32Array, y: Float32Array, curves: Float32Array) -> Float32Array:
+    """The eyeball turns behind the lids: 1 in the middle of the opening, 0 at the corners and on the skin."""
+    above, below = curves[..., 0], curves[..., 1]
+    middle, half = np.float32((eye.left + eye.right) / 2), np.float32(eye.width / 2)
+    across = np.clip(1 - ((x - middle) / half) ** 2, 0, 1)
+    edge = np.float32(max(0.12 * eye.opening, 1e-3))
+    return np.asarray(across * np.clip((y - above) / edge, 0, 1) * np.clip((below - y) / edge, 0, 1), np.float32)

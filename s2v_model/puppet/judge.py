@@ -1,0 +1,175 @@
+"""Which face of a picture can be made to talk, and how well.
+
+In: RGB pixels, the faces found in them, and the box a person may have drawn. Out: a `Verdict`. Knows nothing of files:
+who asks puts the picture's name before the reason.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from s2v_model.contract import UInt8Array
+from s2v_model.puppet import topology as mesh
+from s2v_model.puppet.landmarks import Face
+
+FloatArray = npt.NDArray[np.float64]
+Box = tuple[float, float, float, float]
+
+MIN_BROW_TO_CHIN_PX = 48
+GOOD_BROW_TO_CHIN_PX = 120
+MAX_YAW_DEGREES = 45.0
+GOOD_YAW_DEGREES = 35.0
+_HUMAN_SCORE = 0.2
+"""Drawings get 0.3 and more from the mesh, animals and statues' shadows next to nothing."""
+_NOTICEABLE = 0.35
+"""A face smaller than this share of the largest is somebody in the background."""
+_MAX_ASPECT = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Verdict:
+    """What became of a picture: a face with warnings, or a reason and a remedy."""
+
+    face: Face | None
+    reason: str = ""
+    """Why the picture is refused: a phrase to put after the picture's name; "" where it is not."""
+    remedy: str = ""
+    warnings: tuple[str, ...] = ()
+    """Phrases to put after the picture's name."""
+
+
+def judge(rgb: UInt8Array, faces: Sequence[Face], box: Box | None = None) -> Verdict:
+    """The face of `rgb` (height, width, 3) to use; `faces` as FaceFinder found them; `box` says which, if given."""
+    height, width = rgb.shape[:2]
+    if max(height, width) > _MAX_ASPECT * min(height, width):
+        return _refused(f"is a strip of {width}x{height} px", "Crop it to a portrait.")
+    human = [face for face in faces if face.score >= _HUMAN_SCORE]
+    if not human:
+        return _no_face(rgb, faces)
+    if box is not None:
+        return _in_box(rgb, human, box)
+    largest = max(face.brow_to_chin_px for face in human)
+    seen = [face for face in human if face.brow_to_chin_px >= _NOTICEABLE * largest]
+    if len(seen) > 1:
+        where = "; ".join(_words(face.box) for face in sorted(seen, key=lambda f: f.box[0]))
+        return _refused(f"shows {len(seen)} faces ({where})", "Crop it to one, or say which with `box` in the cast.")
+    return _of_face(rgb, seen[0])
+
+
+def _in_box(rgb: UInt8Array, faces: Sequence[Face], box: Box) -> Verdict:
+    x, y, width, height = box
+
+    def shared(face: Face) -> float:
+        left, top, wide, high = face.box
+        across = min(x + width, left + wide) - max(x, left)
+        down = min(y + height, top + high) - max(y, top)
+        return max(0.0, across) * max(0.0, down) / (wide * high)
+
+    best = max(faces, key=shared)
+    if shared(best) < 0.4:
+        where = "; ".join(_words(face.box) for face in faces)
+        return _refused(
+            f"has no face in the box {_words(box)}; faces are at {where}", "Give the box of one of them in the cast."
+        )
+    return _of_face(rgb, best)
+
+
+def _of_face(rgb: UInt8Array, face: Face) -> Verdict:
+    size = round(face.brow_to_chin_px)
+    if size < MIN_BROW_TO_CHIN_PX:
+        return _refused(
+            f"has a face of {size} px from brow to chin; at least {MIN_BROW_TO_CHIN_PX} px are needed",
+            "Put a larger picture into the cast.",
+        )
+    if abs(face.yaw_degrees) > MAX_YAW_DEGREES:
+        return _refused(
+            f"shows a face turned about {abs(face.yaw_degrees):.0f} degrees aside; {MAX_YAW_DEGREES:.0f} are the limit",
+            "Put a picture that faces the camera into the cast.",
+        )
+    return Verdict(face=face, warnings=tuple(_warnings(rgb, face, size)))
+
+
+def _warnings(rgb: UInt8Array, face: Face, size: int) -> list[str]:
+    found = []
+    if size < GOOD_BROW_TO_CHIN_PX:
+        found.append(f"has a small face, {size} px from brow to chin: from {GOOD_BROW_TO_CHIN_PX} px on it looks sharp")
+    if abs(face.yaw_degrees) > GOOD_YAW_DEGREES:
+        found.append(f"shows a face turned about {abs(face.yaw_degrees):.0f} degrees aside: its far side may look odd")
+    look = _upright(rgb, face)
+    light = cv2.cvtColor(look, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    low, middle, high = (float(value) for value in np.percentile(light[24:104, 24:104], (5, 50, 95)))
+    if middle < 38:
+        found.append("is very dark: brighten it")
+    elif low > 125 and middle > 195:
+        found.append("is washed out: use a picture with more contrast")
+    if high - low > 3 and _sharpness(light, high - low) < _SHARP:
+        found.append("is blurred: use a sharper picture")
+    if face.score >= 0.9:
+        found += _covered(look)
+    return found
+
+
+_LOOK_PX = 128
+_SHARP = 0.045
+
+
+def _upright(rgb: UInt8Array, face: Face) -> UInt8Array:
+    """The face turned upright in a square of _LOOK_PX: eyes at (40, 48) and (88, 48)."""
+    left, right = (face.points[index, :2] for index in mesh.EYE_CORNERS_OUTER)
+    across = right - left
+    down = np.array([-across[1], across[0]])
+    source = np.array([left, right, left + down], np.float32)
+    target = np.array([[34, 48], [94, 48], [34, 108]], np.float32)
+    matrix = cv2.getAffineTransform(source, target)
+    shrink = 60 / max(float(np.linalg.norm(across)), 1e-3)
+    if shrink < 0.5:
+        rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), 0.35 / shrink), np.uint8)
+    return np.asarray(
+        cv2.warpAffine(rgb, matrix, (_LOOK_PX, _LOOK_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        np.uint8,
+    )
+
+
+def _sharpness(light: npt.NDArray[np.float32], spread: float) -> float:
+    """Strength of the finest detail about the eyes, against the face's own contrast."""
+    eyes = light[30:66, 24:104]
+    fine = eyes - cv2.GaussianBlur(eyes, (0, 0), 1.5)
+    return float(np.percentile(np.abs(fine), 95)) / max(spread, 20.0)
+
+
+def _covered(look: UInt8Array) -> list[str]:
+    """What seems to lie over eyes or mouth; `look` as _upright gives it."""
+    lab = cv2.cvtColor(look, cv2.COLOR_RGB2LAB).astype(np.float32)
+    cheek = np.median(np.concatenate([lab[62:74, 36:48].reshape(-1, 3), lab[62:74, 80:92].reshape(-1, 3)]), axis=0)
+    eyes = np.concatenate([lab[43:55, 38:56].reshape(-1, 3), lab[43:55, 72:90].reshape(-1, 3)])
+    if cheek[0] > 70 and np.percentile(eyes[:, 0], 75) < 0.42 * cheek[0]:
+        return ["seems to wear dark glasses: its eyes cannot be seen to move"]
+    return []
+
+
+def _no_face(rgb: UInt8Array, faces: Sequence[Face]) -> Verdict:
+    remedy = "Put a picture with one face, seen from the front, into the cast."
+    if any(face.detection > 0.7 for face in faces):
+        return _refused("shows a face that is not a human one", remedy)
+    height, width = rgb.shape[:2]
+    if min(height, width) < MIN_BROW_TO_CHIN_PX:
+        return _refused(f"is {width}x{height} px, too small for a face", remedy)
+    small = cv2.resize(rgb, (256, max(1, 256 * height // width)), interpolation=cv2.INTER_AREA)
+    light = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    if float(np.percentile(light, 95)) < 60:
+        return _refused("is so dark that no face can be seen in it", remedy)
+    fine = np.abs(light - cv2.GaussianBlur(light, (0, 0), 1.0))
+    if float(np.percentile(fine, 99)) < 0.03 * max(float(np.ptp(light)), 1.0):
+        return _refused("is so blurred that no face can be seen in it", remedy)
+    return _refused("shows no face", remedy)
+
+
+def _refused(reason: str, remedy: str) -> Verdict:
+    return Verdict(face=None, reason=reason, remedy=remedy)
+
+
+def _words(box: Box) -> str:
+    return "[" + ", ".join(f"{value:.0f}" for value in box) + "]"

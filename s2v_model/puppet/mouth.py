@@ -1,0 +1,336 @@
+"""The inside of a mouth in the portrait's own light: teeth, tongue, dark; or the teeth that the portrait shows.
+
+In: a portrait at frame size and its `Shape`. Out: `Mouth`, and from it the colours behind the parted lips. Works in
+the face's local coordinates, so the head may turn. Knows no time.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from s2v_model.contract import Float32Array, UInt8Array
+from s2v_model.puppet import topology as mesh
+from s2v_model.puppet.shape import Shape
+from s2v_model.puppet.sheets import smoothstep
+
+FloatArray = npt.NDArray[np.float64]
+
+_TEXELS_PER_PX = 2.0
+_OWN_TEETH_GAP = 0.055
+"""A portrait whose lips are this far apart, relative, shows teeth of its own."""
+_LUMA = np.array([0.299, 0.587, 0.114])
+_TOOTH_TINT = np.array([1.00, 0.975, 0.915])
+"""Teeth are a little yellower than the white of an eye."""
+_TONGUE_TINT = np.array([0.80, 0.40, 0.43])
+_CAVITY_RGB = np.array([44.0, 18.0, 20.0])
+_MIDLINE = 0.006
+_UNEVEN = (
+    (1.00, 1.03, 0.96, 1.0, 1.0, 1.0),
+    (1.02, 0.97, 1.02, 1.0, 1.0, 1.0),
+    (1.00, 0.97, 1.01, 0.98, 1.0, 1.0),
+    (0.985, 1.00, 0.97, 1.02, 1.0, 1.0),
+)
+"""Widths left and right, then heights left and right, of teeth from the middle outwards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Texture:
+    """A picture in local coordinates: texel (column, row) lies at (column - column0) / scale, relative."""
+
+    rgba: Float32Array
+    column0: float
+    row0: float
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Mouth:
+    """What lies behind the lips of one portrait."""
+
+    upper_teeth: Texture
+    lower_teeth: Texture
+    tongue: Texture
+    cavity: Float32Array
+    """(3,) RGB."""
+    own: Texture | None
+    """The portrait's own open mouth, the lips painted out."""
+    own_split: float
+    """Local y below which the portrait's own teeth go with the jaw."""
+    own_upper_only: bool
+    width: float
+    """Of the slit, relative."""
+    gap: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """The state of the lips in one frame, relative."""
+
+    jaw: float
+    """How far the middle of the lower lip has come down."""
+    width_scale: float
+    """Width of the slit against the portrait's."""
+    tongue: float = 0.0
+    """0 lies low .. 1 touches the upper teeth."""
+    pucker: float = 0.0
+    """1 hides the teeth behind rounded lips."""
+
+
+def build_mouth(rgb: UInt8Array, shape: Shape) -> Mouth:
+    """The mouth of the portrait `rgb`, lit as its skin is."""
+    white, skin = _light(rgb, shape)
+    luma = float(white @ _LUMA)
+    cavity = (_CAVITY_RGB * np.clip(luma / 190, 0.35, 1.0)).astype(np.float32)
+    scale = _TEXELS_PER_PX * shape.unit
+    width = shape.slit_width
+    own, split, upper_only = None, 0.0, False
+    if shape.gap > _OWN_TEETH_GAP and _shows_teeth(rgb, shape, skin):
+        own, split, upper_only = _own_teeth(rgb, shape, cavity)
+    return Mouth(
+        upper_teeth=_teeth(
+            scale,
+            width,
+            white,
+            widths=(0.105, 0.082, 0.088, 0.080, 0.08, 0.08),
+            heights=(0.150, 0.138, 0.146, 0.128, 0.12, 0.11),
+            bend=0.22,
+        ),
+        lower_teeth=_flipped(
+            _teeth(
+                scale,
+                width,
+                0.78 * white,
+                widths=(0.064, 0.068, 0.078, 0.080, 0.08, 0.08),
+                heights=(0.115, 0.115, 0.118, 0.11, 0.10, 0.10),
+                bend=0.30,
+            )
+        ),
+        tongue=_tongue(scale, width, luma * _TONGUE_TINT),
+        cavity=cavity,
+        own=own,
+        own_split=split,
+        own_upper_only=upper_only,
+        width=width,
+        gap=shape.gap,
+    )
+
+
+def _shows_teeth(rgb: UInt8Array, shape: Shape, skin: FloatArray) -> bool:
+    """Whether something bright and hardly red fills a good part of the portrait's parted lips."""
+    outline = np.concatenate([shape.points[list(mesh.UPPER_INNER), :2], shape.points[list(mesh.LOWER_INNER[::-1]), :2]])
+    colours = _inside(rgb, outline)
+    if not len(colours):
+        return False
+    bright = colours @ _LUMA > 0.55 * float(skin @ _LUMA)
+    pale = np.ptp(colours, axis=1) < 0.55 * (colours.max(1) + 1)
+    return float((bright & pale).mean()) > 0.09
+
+
+def paint(mouth: Mouth, local: Float32Array, opening: Opening) -> Float32Array:
+    """The inside of the mouth at the points `local` (h, w, 2), relative: float RGB (h, w, 3), 0 .. 255."""
+    inside = np.empty((*local.shape[:2], 3), np.float32)
+    inside[:] = mouth.cavity
+    if mouth.own is not None:
+        return _paint_own(mouth, mouth.own, local, opening, inside)
+    lower_lip = mouth.gap / 2 + opening.jaw
+    _lay_below(inside, mouth, local, opening, lower_lip + 0.062)
+    top = -mouth.gap / 2 - (0.042 - 0.4 * min(mouth.gap, 0.05))
+    top -= 0.05 * opening.pucker
+    _lay(inside, mouth.upper_teeth, local, opening, top=top, tall=1.0, keep_width=0.55)
+    return inside
+
+
+def _lay_below(onto: Float32Array, mouth: Mouth, local: Float32Array, opening: Opening, gum: float) -> None:
+    """What goes with the jaw: the tongue behind the lower teeth, whose gum lies at `gum`."""
+    lift = 0.30 * mouth.width + 0.05 * opening.tongue
+    _lay(onto, mouth.tongue, local, opening, top=gum - lift, tall=0.8, light=1 + 0.45 * opening.tongue)
+    _lay(onto, mouth.lower_teeth, local, opening, top=gum, tall=0.9, narrow=0.92)
+
+
+def _lay(
+    onto: Float32Array,
+    texture: Texture,
+    local: Float32Array,
+    opening: Opening,
+    *,
+    top: float,
+    tall: float,
+    light: float = 1.0,
+    narrow: float = 1.0,
+    keep_width: float = 0.0,
+) -> None:
+    wide = narrow * (keep_width + (1 - keep_width) * opening.width_scale)
+    colours = _sample(texture, local[..., 0] / np.float32(wide), (local[..., 1] - np.float32(top)) / np.float32(tall))
+    if light != 1.0:
+        colours[..., :3] *= np.float32(light)
+    alpha = colours[..., 3:]
+    onto *= 1 - alpha
+    onto += colours[..., :3] * alpha
+
+
+def _sample(texture: Texture, x: Float32Array, y: Float32Array, border: int = cv2.BORDER_CONSTANT) -> Float32Array:
+    scale = np.float32(texture.scale)
+    columns, rows = x * scale + np.float32(texture.column0), y * scale + np.float32(texture.row0)
+    return np.asarray(cv2.remap(texture.rgba, columns, rows, cv2.INTER_LINEAR, borderMode=border), np.float32)
+
+
+def _light(rgb: UInt8Array, shape: Shape) -> tuple[FloatArray, FloatArray]:
+    """What white looks like in the portrait's light, and its skin: (3,) each.
+
+    The white of the eyes lies in the same light as teeth and is the best witness; the skin bounds it.
+    """
+    at = np.clip(shape.points[list(mesh.CHEEKS), :2].astype(int), 0, [rgb.shape[1] - 1, rgb.shape[0] - 1])
+    skin = np.median(rgb[at[:, 1], at[:, 0]].astype(float), axis=0)
+    luma = float(skin @ _LUMA)
+    eyes = np.concatenate([_inside(rgb, shape.points[list(ids["upper"] + ids["lower"][::-1]), :2]) for ids in mesh.EYES])
+    chroma = np.ptp(eyes, axis=1) / (eyes.max(1) + 1)
+    whites = eyes[(chroma < 0.45) & (eyes @ _LUMA > 0.6 * luma)]
+    white_luma = float(np.percentile(whites @ _LUMA, 80)) if len(whites) > 12 else 1.1 * luma
+    white_luma = float(np.clip(1.1 * white_luma, max(0.95 * luma, 45.0), max(1.7 * luma, 90.0)))
+    tint = ((skin + 8) / (luma + 8)) ** 0.35
+    return np.minimum(white_luma, 228.0) * tint * _TOOTH_TINT, skin
+
+
+def _inside(rgb: UInt8Array, outline: FloatArray) -> FloatArray:
+    """The colours within a closed outline: (n, 3)."""
+    x, y, width, height = cv2.boundingRect(np.round(outline).astype(np.int32))
+    left, top = max(0, x), max(0, y)
+    part = rgb[top : y + height, left : x + width]
+    if not part.size:
+        return np.zeros((0, 3))
+    mask = np.zeros(part.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(outline - [left, top]).astype(np.int32)], 255)
+    return part[mask > 0].astype(float)
+
+
+def _canvas(scale: float, width: float) -> tuple[FloatArray, FloatArray, float]:
+    """X and y of the texels in mouth widths, and the column of x = 0."""
+    texels = width * scale
+    columns, rows = int(texels * 1.25) + 8, int(texels * 0.9) + 8
+    x = (np.arange(columns) - columns / 2) / texels
+    return *np.meshgrid(x, np.arange(rows) / texels), columns / 2
+
+
+def _teeth(
+    scale: float,
+    width: float,
+    colour: FloatArray,
+    *,
+    widths: tuple[float, ...],
+    heights: tuple[float, ...],
+    bend: float,
+) -> Texture:
+    """A row of teeth seen from the front; sizes in mouth widths, from the middle outwards; the gum is at the top.
+
+    No two teeth are alike: each side varies by _UNEVEN, or the row looks like a piano.
+    """
+    x, y, column0 = _canvas(scale, width)
+    right = x > 0
+    aside = np.abs(x - _MIDLINE)
+    sides = [np.array(widths) * np.array(uneven) for uneven in (_UNEVEN[0], _UNEVEN[1])]
+    tall = [np.array(heights) * np.array(uneven) for uneven in (_UNEVEN[2], _UNEVEN[3])]
+    ends = [np.cumsum(side) for side in sides]
+    which = np.where(right, np.searchsorted(ends[1], aside), np.searchsorted(ends[0], aside))
+    which = np.clip(which, 0, len(widths) - 1)
+    wide = np.where(right, sides[1][which], sides[0][which])
+    start = np.where(right, ends[1][which], ends[0][which]) - wide
+    along = np.clip((aside - start) / wide, 0, 1)
+    round_off = 1 - 0.13 * np.abs(2 * along - 1) ** 2.6
+    edge = np.where(right, tall[1][which], tall[0][which]) * round_off - bend * x**2
+    alpha = 1 / (1 + np.exp(np.clip((y - edge) / 0.007, -60, 60))) * (1 - smoothstep(aside, 0.36, 0.50))
+    seam = np.exp(-((np.minimum(along, 1 - along) * wide / 0.0045) ** 2)) * smoothstep(y, 0.0, 0.10)
+    shade = (1 - 0.42 * smoothstep(aside, 0.06, 0.44)) * (1 - 0.10 * seam) * (1 - 0.07 * np.abs(2 * along - 1) ** 2)
+    below_gum = 0.74 + 0.26 * smoothstep(y, 0, 0.08)
+    tip = 1 - 0.08 * np.clip((y - edge + 0.03) / 0.03, 0, 1)
+    gleam = 0.10 * np.exp(-(((along - 0.42) / 0.20) ** 2) - ((y - 0.55 * edge) / 0.030) ** 2) * (1 - smoothstep(aside, 0, 0.3))
+    rgb = np.clip(colour * (shade * below_gum * tip + gleam)[..., None], 0, 250)
+    rgba = cv2.GaussianBlur(np.dstack([rgb, alpha]).astype(np.float32), (0, 0), max(0.6, 0.0035 * scale))
+    return Texture(rgba=rgba, column0=column0, row0=0.0, scale=scale)
+
+
+def _flipped(texture: Texture) -> Texture:
+    rgba = np.ascontiguousarray(texture.rgba[::-1])
+    return Texture(rgba=rgba, column0=texture.column0, row0=float(len(rgba)), scale=texture.scale)
+
+
+def _tongue(scale: float, width: float, colour: FloatArray) -> Texture:
+    x, y, column0 = _canvas(scale, width)
+    distance = (x / 0.30) ** 2 + ((y - 0.42) / 0.34) ** 2
+    alpha = 1 / (1 + np.exp(np.clip((distance - 1) / 0.10, -60, 60)))
+    shade = 0.55 + 0.45 * smoothstep(y, 0.05, 0.45) - 0.15 * np.exp(-((x / 0.03) ** 2))
+    rgb = np.clip(colour * shade[..., None], 0, 255)
+    return Texture(rgba=np.dstack([rgb, alpha]).astype(np.float32), column0=column0, row0=0.0, scale=scale)
+
+
+def _own_teeth(rgb: UInt8Array, shape: Shape, cavity: Float32Array) -> tuple[Texture, float, bool]:
+    """The portrait's open mouth with the lips painted out; where its teeth part; whether it shows upper teeth only."""
+    inner = shape.local[list(mesh.UPPER_INNER + mesh.LOWER_INNER)]
+    reach = 0.28 * shape.slit_width
+    low = inner.min(0) - np.array([reach, reach * 1.1])
+    high = inner.max(0) + np.array([reach, reach * 2.6])
+    scale = 1.0 * shape.unit
+    size = np.ceil((high - low) * scale).astype(int)
+    to_frame = np.c_[shape.axes.T * (shape.unit / scale), shape.to_frame(low)]
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    patch = cv2.warpAffine(rgb, to_frame, tuple(int(v) for v in size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    outline = np.concatenate([shape.local[list(mesh.UPPER_INNER)], shape.local[list(mesh.LOWER_INNER[-2:0:-1])]])
+    mask = np.zeros(patch.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.int32((outline - low) * scale * 16)], 255, cv2.LINE_AA, 4)
+    erosion = max(3, int(0.02 * scale) | 1)
+    mask = cv2.erode(mask, np.ones((erosion, erosion), np.uint8))
+    filled = _painted_out(patch, mask, cavity, 0.10 * shape.slit_width * scale)
+    alpha = cv2.GaussianBlur(mask, (0, 0), max(0.8, 0.008 * scale)).astype(np.float32)[..., None] / 255
+    whole = patch * alpha + filled * (1 - alpha)
+    split, upper_only = _parting(patch, shape, low, scale)
+    rgba = np.dstack([whole, np.ones(mask.shape, np.float32)]).astype(np.float32)
+    texture = Texture(rgba=rgba, column0=float(-low[0] * scale), row0=float(-low[1] * scale), scale=scale)
+    return texture, split, upper_only
+
+
+def _painted_out(patch: UInt8Array, mask: UInt8Array, cavity: Float32Array, reach_px: float) -> Float32Array:
+    """`patch` continued from inside `mask` outwards, fading into the dark of the mouth."""
+    scale = min(1.0, 160 / max(patch.shape[:2]))
+    small = cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    hole = (cv2.resize(255 - mask, small.shape[1::-1]) > 10).astype(np.uint8) * 255
+    filled = cv2.inpaint(small, hole, 3, cv2.INPAINT_TELEA)
+    far = cv2.distanceTransform(hole, cv2.DIST_L2, 3)
+    fall = np.clip(1 - far / max(reach_px * scale, 1e-3), 0.12, 1)[..., None]
+    mixed = (filled * fall + cavity * (1 - fall)).astype(np.float32)
+    return np.asarray(cv2.resize(mixed, patch.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def _parting(patch: UInt8Array, shape: Shape, low: FloatArray, scale: float) -> tuple[float, bool]:
+    """Local y at which the upper teeth end, and whether nothing but upper teeth shows."""
+    lab = cv2.cvtColor(patch, cv2.COLOR_RGB2LAB).astype(np.float32)
+    white = lab[..., 0] - 1.2 * np.abs(lab[..., 1] - 128) - 0.6 * np.abs(lab[..., 2] - 128)
+    half = 0.18 * shape.slit_width
+    columns = slice(int((-half - low[0]) * scale), int((half - low[0]) * scale) + 1)
+    upper, lower = shape.local[mesh.LIP_CENTRE_UPPER, 1], shape.local[mesh.LIP_CENTRE_LOWER, 1]
+    first = int((upper + 0.12 * shape.gap - low[1]) * scale)
+    last = max(first + 3, int((lower - 0.04 * shape.gap - low[1]) * scale))
+    profile = cv2.GaussianBlur(white[first:last, columns].mean(1)[:, None], (0, 0), 1.2).ravel()
+    begin = int(0.30 * len(profile))
+    darkest = begin + int(np.argmin(profile[begin : max(begin + 1, int(0.92 * len(profile)))]))
+    faint = profile[darkest] > 0.70 * profile[: darkest + 1].max()
+    upper_only = bool(faint or profile[darkest:].max() < profile[darkest] + 12)
+    row = last if upper_only else first + darkest
+    return float(low[1] + row / scale), upper_only
+
+
+def _paint_own(mouth: Mouth, own: Texture, local: Float32Array, opening: Opening, dark: Float32Array) -> Float32Array:
+    """The photographed mouth: upper teeth stay with the skull, what lies below the parting goes with the jaw."""
+    y, split, jaw = local[..., 1], np.float32(mouth.own_split), np.float32(opening.jaw)
+    down = max(float(jaw), 0.0)
+    source = np.where(y < split, y, np.where(y > split + down, y - jaw, split))
+    shown = _sample(own, local[..., 0] / np.float32(opening.width_scale), source, cv2.BORDER_REPLICATE)[..., :3]
+    if mouth.own_upper_only:
+        lip = mouth.gap / 2 + opening.jaw + 0.062
+        _lay_below(dark, mouth, local, opening, lip)
+        band = smoothstep(y.astype(float), mouth.own_split - 0.012, mouth.own_split + 0.012) * min(1.0, down / 0.02)
+    else:
+        within = np.clip(np.minimum(y - split + 0.02, split + down + 0.02 - y) / 0.03, 0, 1)
+        band = 0.88 * np.clip(down / 0.12, 0, 1) * within
+    weight = band[..., None].astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(shown * (1 - weight) + dark * weight, (0, 0), 0.6), np.float32)

@@ -1,0 +1,279 @@
+"""A rig and a pose make one frame.
+
+In: a `Rig` and pose rows (`pose.CHANNELS`). Out: RGB frames in one buffer that the next frame overwrites. The head's
+turn and the face's own motion become one map, so every pixel is sampled once. Knows no time and no sound.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from s2v_model.contract import Float32Array, UInt8Array
+from s2v_model.puppet import topology as mesh
+from s2v_model.puppet.eyes import Eye, look
+from s2v_model.puppet.fields import Inverter, weighted_sum
+from s2v_model.puppet.head import HEAD_PARAMETERS
+from s2v_model.puppet.mouth import Opening, paint
+from s2v_model.puppet.pose import CHANNEL, JAW_OPENING
+from s2v_model.puppet.rig import TEXTURE_SCALE, Rig
+from s2v_model.puppet.sheets import PARAMETERS
+
+FloatArray = npt.NDArray[np.float64]
+
+_PARTED = 0.022
+"""From this gap, relative, a portrait counts as open-mouthed."""
+_UPPER, _LOWER = list(mesh.UPPER_INNER), list(mesh.LOWER_INNER)
+_FACE = slice(0, len(PARAMETERS))
+_HEAD = slice(CHANNEL[HEAD_PARAMETERS[0]], CHANNEL[HEAD_PARAMETERS[-1]] + 1)
+_JAW, _ROUND, _PRESS, _FV = (PARAMETERS.index(name) for name in ("jaw", "round", "press", "fv"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lips:
+    """The inner lip lines of one frame in the face's local coordinates, relative; (11, 2) each, left to right."""
+
+    upper: FloatArray
+    lower: FloatArray
+    jaw: float
+    pucker: float
+    activity: float
+    """0 the portrait as it is .. 1 in motion."""
+
+    @property
+    def opening(self) -> float:
+        return float((self.lower[:, 1] - self.upper[:, 1]).max())
+
+
+class Painter:
+    """Poses one rig; keeps its buffers, so one painter serves one thread."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        face, head, scale = rig.face_grid, rig.head_grid, TEXTURE_SCALE
+        self._invert_face, self._invert_head = Inverter(face, 5), Inverter(head, 3)
+        shape = (face.rows, face.columns, 2)
+        self._forward, self._upper, self._lower = (np.empty(shape, np.float32) for _ in range(3))
+        self._turn = np.empty((head.rows, head.columns, 2), np.float32)
+        self._back = np.empty_like(self._turn)
+        self._head_nodes = head.nodes().astype(np.float32)
+        self._head_map = np.empty_like(self._turn)
+        self._face_nodes = face.nodes().astype(np.float32)
+        self._face_in_head = head.index_of(face.nodes()).astype(np.float32)
+        self._stack = np.empty((face.rows, face.columns, 6), np.float32)
+        width, height = head.size_px
+        _, _, x1, y1 = face.box
+        self._map = np.empty((max(height, y1), max(width, x1), 2), np.float32)
+        self._rgba = np.empty((rig.height, rig.width, 4), np.uint8)
+        self._rgb = np.empty((rig.height, rig.width, 3), np.uint8)
+        self._to_local = (rig.shape.axes / rig.shape.unit).astype(np.float32)
+        self._offset = np.float32((scale - 1) / 2)
+
+    def paint(self, pose: Float32Array) -> UInt8Array:
+        """The frame of `pose` (channels,): (height, width, 3) RGB; overwritten by the next call."""
+        rig = self._rig
+        self._turn_head(pose[_HEAD])
+        weights = self._face_weights(pose)
+        lips = self._lip_lines(weights)
+        self._move_face(weights, lips)
+        sampled = self._map[: rig.height, : rig.width]
+        cv2.remap(rig.texture, sampled, None, cv2.INTER_LINEAR, dst=self._rgba, borderMode=cv2.BORDER_REPLICATE)
+        self._paint_mouth(lips, float(pose[CHANNEL["tongue"]]))
+        for eye in rig.eyes:
+            self._paint_eye(eye, pose)
+        cv2.cvtColor(self._rgba, cv2.COLOR_RGBA2RGB, dst=self._rgb)
+        return self._rgb
+
+    def _face_weights(self, pose: Float32Array) -> Float32Array:
+        weights = pose[_FACE].astype(np.float32)
+        weights[_JAW] *= JAW_OPENING
+        held = 1 - min(1.0, float(max(weights[_PRESS], weights[_FV])))
+        own_gap = max(0.0, self._rig.shape.gap - 0.012)
+        weights[_JAW] -= 0.70 * own_gap * held * float(1 - pose[CHANNEL["own"]])
+        return weights
+
+    def _turn_head(self, weights: Float32Array) -> None:
+        head, scale = self._rig.head_grid, TEXTURE_SCALE
+        weighted_sum(self._rig.head_fields, weights, self._turn)
+        self._invert_head(self._turn, self._back)
+        np.add(self._head_nodes, self._back, out=self._head_map)
+        self._head_map *= scale
+        self._head_map += self._offset
+        width, height = head.size_px
+        cv2.resize(self._head_map, (width, height), dst=self._map[:height, :width], interpolation=cv2.INTER_LINEAR)
+
+    def _move_face(self, weights: Float32Array, lips: _Lips) -> None:
+        """Fill the stack (both sheets' sources, local coordinates) and the map inside the face grid."""
+        rig, scale, stack = self._rig, TEXTURE_SCALE, self._stack
+        for fields, backward in ((rig.upper_fields, self._upper), (rig.lower_fields, self._lower)):
+            weighted_sum(fields, weights, self._forward)
+            self._invert_face(self._forward, backward)
+        at = self._face_nodes + cv2.remap(
+            self._back, self._face_in_head, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        index = (at - np.array([rig.face_grid.left, rig.face_grid.top], np.float32) + 0.5) * np.float32(
+            1 / rig.face_grid.step
+        )
+        index -= 0.5
+        for channel, backward in ((0, self._upper), (2, self._lower)):
+            moved = cv2.remap(backward, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            moved += at
+            moved *= scale
+            moved += self._offset
+            stack[..., channel : channel + 2] = moved
+        stack[..., 4:] = (at - rig.shape.centre.astype(np.float32)) @ self._to_local.T
+        source = stack[..., :2] + (stack[..., 2:4] - stack[..., :2]) * self._share_below(stack[..., 4:], lips)
+        x0, y0, x1, y1 = rig.face_grid.box
+        cv2.resize(source, rig.face_grid.size_px, dst=self._map[y0:y1, x0:x1], interpolation=cv2.INTER_LINEAR)
+
+    def _lip_lines(self, weights: Float32Array) -> _Lips:
+        rig = self._rig
+        local = rig.shape.local
+        upper = local[_UPPER] + np.tensordot(weights, rig.upper_points[:, _UPPER], 1)
+        lower = local[_LOWER] + np.tensordot(weights, rig.lower_points[:, _LOWER], 1)
+        jaw = float(lower[5, 1] - local[mesh.LIP_CENTRE_LOWER, 1])
+        ends = (upper[[0, -1]] + lower[[0, -1]]) / 2
+        upper[[0, -1]] = lower[[0, -1]] = ends
+        crossed = lower[:, 1] < upper[:, 1]
+        upper[crossed, 1] = lower[crossed, 1] = (upper[crossed, 1] + lower[crossed, 1]) / 2
+        activity = float(np.clip(np.abs(weights).max() / 0.04, 0, 1))
+        pucker = float(np.clip(weights[_ROUND], 0, 1))
+        return _Lips(upper=upper, lower=lower, jaw=jaw, pucker=pucker, activity=activity)
+
+    def _share_below(self, local: Float32Array, lips: _Lips) -> Float32Array:
+        """How much of each point belongs to the lower sheet: 0 above the lip line, 1 below; (h, w, 1)."""
+        start, end = lips.upper[0, 0], lips.upper[-1, 0]
+        x = np.linspace(start, end, 128)
+        across = np.maximum.accumulate(lips.upper[:, 0])
+        line = np.interp(x, across, (lips.upper[:, 1] + lips.lower[:, 1]) / 2).astype(np.float32)[None]
+        column = (local[..., 0] - np.float32(start)) * np.float32(127 / max(end - start, 1e-3))
+        middle = cv2.remap(line, column, np.zeros_like(column), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        outside = np.maximum(np.maximum(local[..., 0] - np.float32(end), np.float32(start) - local[..., 0]), 0)
+        soft = np.float32(max(1 / self._rig.shape.unit, 0.006))
+        share = (local[..., 1] - middle) / (soft + outside * np.float32(0.9)) * np.float32(0.5) + np.float32(0.5)
+        return np.asarray(np.clip(share, 0, 1)[..., None], np.float32)
+
+    def _to_frame(self, local: FloatArray) -> FloatArray:
+        """Points of the face as px of the frame, the head's turn included."""
+        px = self._rig.shape.to_frame(local)
+        index = self._rig.head_grid.index_of(px).astype(np.float32)[None]
+        moved = cv2.remap(self._turn, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(px + moved[0])
+
+    def _box(self, local: FloatArray, margin: float) -> tuple[slice, slice, Float32Array] | None:
+        """The frame's rows and columns around points, and the stack at every pixel of them; None outside the frame."""
+        grid, rig = self._rig.face_grid, self._rig
+        px = self._to_frame(local)
+        reach = margin * rig.shape.unit
+        low = np.floor(grid.index_of(px.min(0) - reach)).astype(int) - 1
+        high = np.ceil(grid.index_of(px.max(0) + reach)).astype(int) + 2
+        (left, top), (right, bottom) = np.maximum(low, 0), np.minimum(high, [grid.columns, grid.rows])
+        if right - left < 3 or bottom - top < 3:
+            return None
+        step = grid.step
+        size = (int(right - left) * step, int(bottom - top) * step)
+        full = cv2.resize(np.ascontiguousarray(self._stack[top:bottom, left:right]), size)
+        # Half a cell at the edge is extrapolated by repetition: leave a cell out.
+        rows = slice(grid.top + int(top) * step + step, min(rig.height, grid.top + int(bottom) * step - step))
+        columns = slice(grid.left + int(left) * step + step, min(rig.width, grid.left + int(right) * step - step))
+        if rows.stop <= rows.start or columns.stop <= columns.start:
+            return None
+        return rows, columns, full[step : step + rows.stop - rows.start, step : step + columns.stop - columns.start]
+
+    def _paint_mouth(self, lips: _Lips, tongue: float) -> None:
+        rig = self._rig
+        if lips.activity <= 0:
+            return
+        outer = rig.shape.local[list(mesh.UPPER_OUTER + mesh.LOWER_OUTER)]
+        box = self._box(np.concatenate([lips.upper, lips.lower, outer]), 0.10)
+        if box is None:
+            return
+        rows, columns, stack = box
+        target = self._rgba[rows, columns]
+        parted = float(np.clip((lips.opening - 0.010) / 0.03, 0, 1))
+        open_mouthed = rig.shape.gap > _PARTED
+        healing = max(parted, 1.0 if open_mouthed else 0.0) * lips.activity
+        source = stack[..., :2] + (stack[..., 2:4] - stack[..., :2]) * self._share_below(stack[..., 4:], lips)
+        self._draw_lips(target, source, healing)
+        corner = np.array([columns.start, rows.start], float)
+        if open_mouthed and parted < 1:
+            self._draw_contact(target, self._to_frame((lips.upper + lips.lower) / 2) - corner, (1 - parted) * healing)
+        if lips.opening > 0.006:
+            outline = self._to_frame(np.concatenate([_curve(lips.upper), _curve(lips.lower)[::-1]])) - corner
+            self._draw_inside(target, stack[..., 4:], outline, lips, tongue)
+
+    def _draw_lips(self, target: UInt8Array, source: Float32Array, healing: float) -> None:
+        rig = self._rig
+        if healing <= 0:
+            plain = cv2.remap(rig.texture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            target[..., :3] = plain[..., :3]
+            return
+        near = source - np.array(rig.healed_at, np.float32)
+        healed = cv2.remap(rig.healed, near, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        if healing < 1:
+            plain = cv2.remap(rig.texture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            healed = cv2.addWeighted(healed, healing, plain, 1 - healing, 0)
+        target[..., :3] = healed[..., :3]
+
+    def _draw_contact(self, target: UInt8Array, line: FloatArray, strength: float) -> None:
+        """The shadow where closed lips meet."""
+        unit = self._rig.shape.unit
+        mask = np.zeros(target.shape[:2], np.uint8)
+        cv2.polylines(mask, [np.int32(line * 16)], False, 255, max(1, int(0.010 * unit)), cv2.LINE_AA, 4)
+        soft = cv2.GaussianBlur(mask, (0, 0), max(0.7, 0.008 * unit)).astype(np.float32)
+        alpha = (soft * np.float32(0.75 * strength / 255))[..., None]
+        target[..., :3] = target[..., :3] * (1 - alpha) + self._rig.mouth.cavity * alpha
+
+    def _draw_inside(
+        self, target: UInt8Array, local: Float32Array, outline: FloatArray, lips: _Lips, tongue: float
+    ) -> None:
+        rig = self._rig
+        unit = rig.shape.unit
+        fade = float(np.clip((lips.opening - 0.006) / 0.02, 0, 1)) * lips.activity
+        margin = int(0.05 * unit) + 4
+        left, top = np.maximum(np.floor(outline.min(0)).astype(int) - margin, 0)
+        right, bottom = np.minimum(np.ceil(outline.max(0)).astype(int) + margin, target.shape[1::-1])
+        if right <= left or bottom <= top:
+            return
+        mask = np.zeros((bottom - top, right - left), np.uint8)
+        cv2.fillPoly(mask, [np.int32((outline - [left, top]) * 64)], 255, cv2.LINE_AA, 6)
+        alpha = cv2.GaussianBlur(mask, (0, 0), max(0.7, 0.0075 * unit)).astype(np.float32) * np.float32(fade / 255)
+        depth = cv2.GaussianBlur(mask, (0, 0), max(1.5, 0.030 * unit)).astype(np.float32)
+        depth /= max(float(depth.max()), 1.0)
+        scale = float(lips.upper[-1, 0] - lips.upper[0, 0]) / rig.shape.slit_width
+        opening = Opening(jaw=lips.jaw, width_scale=scale, tongue=tongue, pucker=lips.pucker)
+        inside = paint(rig.mouth, local[top:bottom, left:right], opening)
+        # The lips shade what lies just behind them.
+        darkest, slope, start = (0.50, 1.35, 0.30) if rig.mouth.own is None else (0.60, 1.3, 0.3)
+        inside *= (darkest + (1 - darkest) * np.clip(depth * slope - start, 0, 1))[..., None]
+        part = target[top:bottom, left:right, :3]
+        blended = part * (1 - alpha[..., None]) + inside * alpha[..., None]
+        part[:] = np.clip(blended, 0, 255).astype(np.uint8)
+
+    def _paint_eye(self, eye: Eye, pose: Float32Array) -> None:
+        closed = float(pose[CHANNEL["blink"]])
+        gaze_x, gaze_y = float(pose[CHANNEL["gaze_x"]]), float(pose[CHANNEL["gaze_y"]])
+        if closed < 0.02 and abs(gaze_x) < 0.02 and abs(gaze_y) < 0.02:
+            return
+        corners = np.array([[x, y] for x in (eye.left, eye.right) for y in (eye.top, eye.bottom)])
+        box = self._box(corners, 0.0)
+        if box is None:
+            return
+        rows, columns, stack = box
+        shift, light = look(eye, stack[..., 4:], closed=closed, gaze=gaze_x, lower_gaze=gaze_y)
+        way = (self._rig.shape.axes * self._rig.shape.unit * TEXTURE_SCALE).astype(np.float32)
+        source = stack[..., :2] + shift @ way
+        colours = cv2.remap(self._rig.texture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        self._rgba[rows, columns, :3] = colours[..., :3] * light[..., None]
+
+
+def _curve(points: FloatArray, parts: int = 6) -> FloatArray:
+    """A Catmull-Rom curve through `points` (n, 2)."""
+    ends = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
+    t = np.linspace(0, 1, parts, endpoint=False)[:, None]
+    pieces = []
+    for k in range(1, len(ends) - 2):
+        a, b, c, d = ends[k - 1 : k + 3]
+        pieces.append(0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3))
+    return np.vstack([*pieces, points[-1:]])

@@ -1,0 +1,142 @@
+"""The puppet behind the renderer's contract: takes in, frames out.
+
+In: `Take`s and the face models named in the options. Out: frames. Portrait set-up is kept in memory and, where the
+options bring one, in a cache by content. Knows no files but the models, no episodes and no stores.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from s2v_model.contract import Chunks, Cost, PortraitRefused, Take, Traits, UInt8Array, Watch
+from s2v_model.puppet.landmarks import MODEL_FILES, FaceFinder
+from s2v_model.puppet.motion import Speaking, animate
+from s2v_model.puppet.painter import Painter
+from s2v_model.puppet.rig import Rig, build_rig
+from s2v_model.puppet.sounds import loudness, mouth_from_sound
+from s2v_model.puppet.visemes import MOUTH_CHANNELS, mouth_track, smoothed
+
+REVISION = 1
+"""Bumped when an equal take would give other frames."""
+_COST = Cost(device="cpu", fixed_seconds=0.4, seconds_per_frame_megapixel=0.012)
+_KEPT_RIGS = 4
+_GAIN_RANGE = (0.35, 1.2)
+
+
+class SetupCache(Protocol):
+    """Where portrait set-up is kept between runs."""
+
+    def get(self, key: str) -> bytes | None:
+        """What was put under `key`, or None."""
+        ...
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep `value`; an equal key always brings an equal value."""
+        ...
+
+
+class Puppet:
+    """Renders takes by warping their portraits."""
+
+    def __init__(self, finder: FaceFinder, weights: str, cache: SetupCache | None) -> None:
+        self._finder, self._weights, self._cache = finder, weights, cache
+        self._rigs: dict[str, Rig] = {}
+
+    def traits(self) -> Traits:
+        """Constant for the life of the renderer."""
+        return Traits(name="puppet", revision=REVISION, weights=self._weights, cost=_COST)
+
+    def frames(self, take: Take, *, watch: Watch, chunks: Chunks) -> Iterator[UInt8Array]:
+        """Exactly `take.num_frames` frames; `chunks` is not used: a clip is made in seconds.
+
+        Raises PortraitRefused where no face is found in the take's box.
+        """
+        watch(0, take.num_frames)
+        painter = Painter(self._rig(take))
+        track = pose_track(take)
+        for index in range(take.num_frames):
+            yield painter.paint(track[index])
+            watch(index + 1, take.num_frames)
+
+    def _rig(self, take: Take) -> Rig:
+        key = _setup_key(take, self._weights)
+        if key not in self._rigs:
+            while len(self._rigs) >= _KEPT_RIGS:
+                del self._rigs[next(iter(self._rigs))]
+            self._rigs[key] = build_rig(_at_frame_size(take), self._points(take, key))
+        return self._rigs[key]
+
+    def _points(self, take: Take, key: str) -> np.ndarray:
+        """(468, 3): the mesh in px of the frame."""
+        found = self._cache.get(key) if self._cache else None
+        if found is not None and len(found) == 468 * 3 * 8:
+            points = np.frombuffer(found, np.float64).reshape(468, 3)
+        else:
+            face = self._finder.find_in(take.portrait, take.face_box)
+            if face is None:
+                raise PortraitRefused(
+                    "No face was found where the portrait's face should be. "
+                    "Put a picture that faces the camera into the cast."
+                )
+            points = face.points
+            if self._cache:
+                self._cache.put(key, np.ascontiguousarray(points, np.float64).tobytes())
+        height, width = take.portrait.shape[:2]
+        scale = np.array([take.width / width, take.height / height])
+        in_frame = points.copy()
+        in_frame[:, :2] = (points[:, :2] + 0.5) * scale - 0.5
+        in_frame[:, 2] *= scale.mean()
+        return in_frame
+
+
+def load(options: Mapping[str, Any]) -> Puppet:
+    """The puppet with `options`: models (file name -> path) and, if wished, setup_cache (get, put).
+
+    Raises RendererMissing where a model file is not there.
+    """
+    cv2.setNumThreads(1)
+    models = {name: Path(path) for name, path in options["models"].items()}
+    finder = FaceFinder(models)
+    digest = hashlib.sha256()
+    for name in sorted(MODEL_FILES):
+        digest.update(models[name].read_bytes())
+    return Puppet(finder, digest.hexdigest(), options.get("setup_cache"))
+
+
+def pose_track(take: Take) -> np.ndarray:
+    """(num_frames, pose channels): how the face moves through `take`."""
+    seconds = float(take.num_frames / take.rate)
+    speech = take.vocals if take.vocals is not None else take.speech
+    level = loudness(speech, seconds)
+    mouth = None
+    if not take.listening:
+        mouth = mouth_track(take.phones, seconds) if take.phones is not None else mouth_from_sound(speech, seconds)
+        if take.phones is not None:
+            _louder_is_wider(mouth, level)
+    speaking = Speaking(loudness=level, stresses=take.stresses, listening=take.listening, gaze=take.gaze)
+    return animate(mouth, speaking, take.num_frames, take.rate, take.seed)
+
+
+def _louder_is_wider(mouth: np.ndarray, level: np.ndarray) -> None:
+    gain = smoothed(np.clip(np.clip(level, 0, 2) ** 0.35, *_GAIN_RANGE), 0.16)
+    for name in ("jaw", "lowdn", "upup"):
+        mouth[:, MOUTH_CHANNELS.index(name)] *= gain
+
+
+def _at_frame_size(take: Take) -> UInt8Array:
+    height, width = take.portrait.shape[:2]
+    if (width, height) == (take.width, take.height):
+        return take.portrait
+    way = cv2.INTER_AREA if take.width < width else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(take.portrait, (take.width, take.height), interpolation=way), np.uint8)
+
+
+def _setup_key(take: Take, weights: str) -> str:
+    digest = hashlib.sha256(f"{REVISION} {weights} {take.width}x{take.height} {take.face_box}".encode())
+    digest.update(f"{take.portrait.shape}".encode())
+    digest.update(np.ascontiguousarray(take.portrait).data)
+    return digest.hexdigest()

@@ -1,0 +1,147 @@
+"""Everything about one portrait at one frame size that does not change from frame to frame.
+
+In: a portrait at frame size and its mesh. Out: a `Rig`, which `painter.py` poses. Knows no time and no sound.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from s2v_model.contract import Float32Array, UInt8Array
+from s2v_model.puppet import topology as mesh
+from s2v_model.puppet.eyes import Eye, measure_eyes
+from s2v_model.puppet.fields import Grid, Spline, covering
+from s2v_model.puppet.head import head_bases
+from s2v_model.puppet.mouth import Mouth, build_mouth
+from s2v_model.puppet.shape import Shape, measure
+from s2v_model.puppet.sheets import PARAMETERS, displacements, smoothstep
+
+FloatArray = npt.NDArray[np.float64]
+
+TEXTURE_SCALE = 2
+"""The picture is warped from twice its size: plain bilinear sampling then stays sharp."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rig:
+    """One portrait ready to move."""
+
+    width: int
+    height: int
+    shape: Shape
+    face_grid: Grid
+    head_grid: Grid
+    upper_points: FloatArray
+    """(parameters, 468, 2), relative: the upper sheet's way of each mesh point."""
+    lower_points: FloatArray
+    upper_fields: Float32Array
+    """(parameters, rows, columns, 2), px: the upper sheet on the face grid."""
+    lower_fields: Float32Array
+    head_fields: Float32Array
+    texture: UInt8Array
+    """RGBA at TEXTURE_SCALE times the frame."""
+    healed: UInt8Array
+    """The same around the mouth, with the slit painted out: nothing to smear when the lips part or meet."""
+    healed_at: tuple[int, int]
+    """Left and top of `healed` in the texture."""
+    mouth: Mouth
+    eyes: tuple[Eye, ...]
+
+
+def build_rig(rgb: UInt8Array, points: FloatArray) -> Rig:
+    """The rig of the face `points` (468, 3) in `rgb` (height, width, 3), both in px of the frame."""
+    height, width = rgb.shape[:2]
+    shape = measure(rgb, points)
+    upper_points, lower_points = displacements(shape)
+    face_grid, anchors = _face_grid(shape, width, height)
+    upper_fields, lower_fields = _fields(shape, face_grid, anchors, upper_points, lower_points)
+    step = max(8, 2 * face_grid.step)
+    head_grid = covering(np.zeros(2), np.array([width, height]), step, width, height)
+    healed_rgb = _healed(rgb, shape)
+    texture = _doubled(rgb)
+    healed, healed_at = _around_mouth(_doubled(healed_rgb), shape)
+    return Rig(
+        width=width,
+        height=height,
+        shape=shape,
+        face_grid=face_grid,
+        head_grid=head_grid,
+        upper_points=upper_points,
+        lower_points=lower_points,
+        upper_fields=upper_fields,
+        lower_fields=lower_fields,
+        head_fields=head_bases(shape, head_grid),
+        texture=texture,
+        healed=healed,
+        healed_at=healed_at,
+        mouth=build_mouth(rgb, shape),
+        eyes=measure_eyes(shape),
+    )
+
+
+def _face_grid(shape: Shape, width: int, height: int) -> tuple[Grid, FloatArray]:
+    """The grid over all that the face's own motion moves, and points around it that stay put."""
+    oval = shape.points[list(mesh.OVAL), :2]
+    low, high = oval.min(0), oval.max(0)
+    middle, reach = (low + high) / 2, (high - low) * np.array([0.72, 0.66])
+    step = max(2, round(shape.unit / 32))
+    grid = covering(middle - reach, middle + reach + [0, 0.22 * shape.unit], step, width, height)
+    x0, y0, x1, y1 = grid.box
+    along = np.linspace(0, 1, 13)
+    frame = [(x, y) for t in along for x, y in ((x0 + t * (x1 - x0), y0), (x0 + t * (x1 - x0), y1))]
+    frame += [(x, y) for t in along for x, y in ((x0, y0 + t * (y1 - y0)), (x1, y0 + t * (y1 - y0)))]
+    ring = ((oval - middle) * 1.22 + middle)[shape.local[list(mesh.OVAL), 1] < 0.15]
+    return grid, np.unique(np.round(np.concatenate([np.array(frame, float), ring])), axis=0)
+
+
+def _fields(
+    shape: Shape, grid: Grid, anchors: FloatArray, upper: FloatArray, lower: FloatArray
+) -> tuple[Float32Array, Float32Array]:
+    count = len(PARAMETERS)
+    values = np.concatenate([upper, lower]).transpose(1, 0, 2).reshape(mesh.NUM_POINTS, -1)
+    centres = np.concatenate([shape.local, shape.to_local(anchors)])
+    values = np.concatenate([values, np.zeros((len(anchors), values.shape[1]))])
+    nodes = grid.nodes()
+    local = shape.to_local(nodes).reshape(-1, 2)
+    sampled = Spline(centres, values, smoothing=2e-4)(local).reshape(*nodes.shape[:2], 2 * count, 2)
+    # Exactly zero on the frame of the grid: the face meets the rest of the head without a seam.
+    x0, y0, x1, y1 = grid.box
+    margin = 0.22 * shape.unit
+    window = smoothstep(np.minimum(nodes[..., 0] - x0, x1 - nodes[..., 0]), 0, margin)
+    window = window * smoothstep(np.minimum(nodes[..., 1] - y0, y1 - nodes[..., 1]), 0, margin)
+    in_px = (sampled * window[..., None, None]) @ shape.axes * shape.unit
+    fields = np.ascontiguousarray(in_px.transpose(2, 0, 1, 3), np.float32)
+    return fields[:count], fields[count:]
+
+
+def _healed(rgb: UInt8Array, shape: Shape) -> UInt8Array:
+    upper, lower = list(mesh.UPPER_INNER), list(mesh.LOWER_INNER[-2:0:-1])
+    outline = np.concatenate([shape.points[upper, :2], shape.points[lower, :2]])
+    mask = np.zeros(rgb.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.int32(outline * 16)], 255, cv2.LINE_AA, 4)
+    size = max(1, int(0.030 * shape.unit) | 1)
+    mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    x, y, width, height = cv2.boundingRect(mask)
+    part = np.s_[max(0, y - 8) : y + height + 8, max(0, x - 8) : x + width + 8]
+    healed = rgb.copy()
+    healed[part] = cv2.inpaint(rgb[part], (mask[part] > 40).astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    return healed
+
+
+def _around_mouth(texture: UInt8Array, shape: Shape) -> tuple[UInt8Array, tuple[int, int]]:
+    lips = shape.points[list(mesh.UPPER_OUTER + mesh.LOWER_OUTER), :2]
+    reach = 0.45 * shape.unit
+    low = np.maximum(np.floor((lips.min(0) - reach) * TEXTURE_SCALE), 0).astype(int)
+    high = np.ceil((lips.max(0) + reach) * TEXTURE_SCALE).astype(int)
+    return np.ascontiguousarray(texture[low[1] : high[1], low[0] : high[0]]), (int(low[0]), int(low[1]))
+
+
+def _doubled(rgb: UInt8Array) -> UInt8Array:
+    """RGBA at TEXTURE_SCALE whose 2 x 2 means give `rgb` back: a still face is then as sharp as its portrait."""
+    size = (rgb.shape[1] * TEXTURE_SCALE, rgb.shape[0] * TEXTURE_SCALE)
+    large = cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC)
+    error = cv2.subtract(rgb, cv2.resize(large, rgb.shape[1::-1], interpolation=cv2.INTER_AREA), dtype=cv2.CV_16S)
+    large = cv2.add(large, cv2.resize(error, size, interpolation=cv2.INTER_CUBIC), dtype=cv2.CV_8U)
+    return np.asarray(cv2.cvtColor(large, cv2.COLOR_RGB2RGBA), np.uint8)
