@@ -165,9 +165,9 @@ class SpokenLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StemPiece:
-    """A piece of a stem, and when it starts on programme time."""
+    """A piece of a stem, and where it lies on programme time."""
 
-    start: Fraction
+    span: Span
     speech: Asset
     """WAV, mono, 16 kHz, s16."""
 
