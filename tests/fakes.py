@@ -1,5 +1,7 @@
 """Engines and a store in memory. Each passes the contract of what it replaces."""
 
+# ruff: noqa: D102  (a fake's methods are those of its Protocol, which says what they do)
+
 # --- stores -----------------------------------------------------------------------------------------------------------
 
 import threading

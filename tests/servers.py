@@ -1,6 +1,7 @@
 """Real servers for tests: started here, on 127.0.0.1, on ports that were free, and stopped by process id."""
 
 import http.client
+import json
 import os
 import random
 import select
@@ -21,6 +22,7 @@ import pytest
 
 ACCESS_KEY, SECRET_KEY = "testaccess", "testsecret123"
 BUCKET = "videos"
+_RIGHTS = ["Admin", "Read", "Write", "List", "Tagging"]
 
 
 def program(name: str) -> str:
@@ -105,9 +107,9 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
     weed = program("weed")
     (folder / "data").mkdir(parents=True)
     (folder / "logs").mkdir()
+    keys = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
     (folder / "s3.json").write_text(
-        '{"identities":[{"name":"test","credentials":[{"accessKey":"%s","secretKey":"%s"}],'
-        '"actions":["Admin","Read","Write","List","Tagging"]}]}' % (ACCESS_KEY, SECRET_KEY)
+        json.dumps({"identities": [{"name": "test", "credentials": [keys], "actions": _RIGHTS}]})
     )
     ports = range(5)
     port = free_ports(*ports, *(10_000 + offset for offset in ports))
