@@ -21,9 +21,14 @@ class PipelineError(Exception):
 class InputError(PipelineError):
     """Something that a person supplied is wrong, and a person can mend it."""
 
-    def __init__(self, message: str, *, where: str = "", remedy: str = "") -> None:
-        """where: file, line and column, or the field. remedy: what to do. Both are part of `str(error)`."""
-        self.message, self.where, self.remedy = message, where, remedy
+    def __init__(
+        self, message: str, *, where: str = "", remedy: str = "", others: "tuple[InputError, ...]" = ()
+    ) -> None:
+        """where: file, line and column, or the field. remedy: what to do. Both are part of `str(error)`.
+
+        others: what else is wrong with the same thing; no part of `str(error)`.
+        """
+        self.message, self.where, self.remedy, self.others = message, where, remedy, others
         head = f"{where}: {message}" if where else message
         super().__init__(f"{head} {remedy}".strip())
 

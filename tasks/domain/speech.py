@@ -33,6 +33,8 @@ class ScriptLine:
     """Of a scene: the file that it starts from, as the line names it."""
     row: int = 0
     """Line number in the source, from 1, for messages."""
+    written: str = ""
+    """An action, scene or pause as the source writes it, without its brackets; "" for words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
