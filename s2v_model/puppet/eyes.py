@@ -5,12 +5,13 @@ The lid skin is stretched down per column, so a closed eye shows the portrait's 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from s2v_model.contract import Float32Array
+from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.shape import Shape
 from s2v_model.puppet.sheets import smoothstep
@@ -33,6 +34,8 @@ class Eye:
     opening: float
     """Largest distance of the lids."""
     width: float
+    brow_room: float
+    """From the upper lid to the brow."""
     curves: Float32Array
     """(1, samples, 4) over left .. right: upper lid, lower lid, top of the stretched skin, strength 0 .. 1."""
 
@@ -64,23 +67,29 @@ def _measure(shape: Shape, ids: dict[str, tuple[int, ...]]) -> Eye:
         bottom=float(below.max()) + 0.35 * opening + 0.015,
         opening=opening,
         width=width,
+        brow_room=max(0.0, float(upper[:, 1].mean() - brow[:, 1].mean())),
         curves=curves,
     )
 
 
-def look(
-    eye: Eye, local: Float32Array, *, closed: float, gaze: float, lower_gaze: float
-) -> tuple[Float32Array, Float32Array]:
-    """Where each pixel of an eye box takes its colour from, and how bright it is.
+class Sight(NamedTuple):
+    """How to draw the pixels of an eye box; each (h, w), the shift (h, w, 2)."""
 
-    local: (h, w, 2) relative face coordinates of the pixels. closed: 0 open .. 1 shut. gaze, lower_gaze: -1 .. 1.
-    Returns the shift of the source (h, w, 2), relative, and a brightness factor (h, w).
-    """
+    shift: Float32Array
+    """Where the colour comes from, relative to the pixel."""
+    skin: Float32Array
+    """Share of plain lid skin, 0 .. 1: a lid stretched too far shows its crease as a dark blot."""
+    light: Float32Array
+    """Factor of brightness."""
+
+
+def look(eye: Eye, local: Float32Array, *, closed: float, gaze: float, lower_gaze: float) -> Sight:
+    """How to draw the pixels at `local` (h, w, 2), relative. closed: 0 open .. 1 shut. gaze, lower_gaze: -1 .. 1."""
     x, y = local[..., 0], local[..., 1]
     column = (x - np.float32(eye.left)) * np.float32((_SAMPLES - 1) / (eye.right - eye.left))
     curves = cv2.remap(eye.curves, column, np.zeros_like(column), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     above, below, top, strength = (curves[..., k] for k in range(4))
-    lid = above + (below - above) * np.float32(0.90 * closed) * strength
+    lid = above + (below - above) * np.float32(0.98 * closed) * strength
     part = np.clip((y - top) / (lid - top + np.float32(1e-4)), 0, 1)
     stretched = top + (above - top) * part ** np.float32(1 + 0.55 * closed)
     on_lid = (y > top) & (y < lid)
@@ -90,10 +99,28 @@ def look(
         seen = _eyeball_weight(eye, x, y, curves) * (y > lid)
         shift[..., 0] -= seen * np.float32(GAZE_WAY * gaze)
         shift[..., 1] -= seen * np.float32(0.6 * GAZE_WAY * lower_gaze)
-    shade = np.where(y < lid, np.clip((y - top) / (lid - top + np.float32(1e-4)), 0, 1), 0)
-    line = np.exp(-(((y - lid) / np.float32(0.035 * eye.width)) ** 2)) * strength
-    light = (1 - np.float32(0.10 * closed) * shade * strength) * (1 - np.float32(0.28 * closed) * line)
-    return shift, np.asarray(light, np.float32)
+    skin = np.clip((y - top) / (above - top + np.float32(1e-4)), 0, 1) * (y < lid) * strength
+    line = np.exp(-(((y - lid) / np.float32(0.028 * eye.width)) ** 2)) * strength
+    # The lid is rounded: darker towards the lashes, which draw a line.
+    round_lid = np.where(y < lid, part, 0) ** 2 * strength
+    light = (1 - np.float32(0.10 * closed) * round_lid) * (1 - np.float32(0.42 * min(1.0, 1.5 * closed)) * line)
+    share = skin * np.float32(0.80 * min(1.0, 1.6 * closed))
+    return Sight(shift, np.asarray(share, np.float32), np.asarray(light, np.float32))
+
+
+def lid_holes(shape: Shape, eyes: tuple[Eye, ...], size: tuple[int, int]) -> UInt8Array:
+    """(height, width) of `size` (width, height): 1 on the eyes' openings and lashes, to be filled with lid skin."""
+    mask = np.zeros(size[::-1], np.uint8)
+    for eye in eyes:
+        x = np.linspace(eye.left, eye.right, _SAMPLES)
+        inner = slice(_SAMPLES // 9, -_SAMPLES // 9)
+        above, below = eye.curves[0, inner, 0], eye.curves[0, inner, 1]
+        raised = min(0.55 * eye.opening + 0.02, 0.6 * eye.brow_room)
+        upper = np.stack([x[inner], above - raised], -1)
+        lower = np.stack([x[inner], below + 0.16 * eye.opening + 0.008], -1)
+        outline = shape.to_frame(np.concatenate([upper, lower[::-1]]).astype(float))
+        cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
+    return mask
 
 
 def _eyeball_weight(eye: Eye, x: Float32Array, y: Float32Array, curves: Float32Array) -> Float32Array:

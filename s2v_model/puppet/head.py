@@ -18,6 +18,9 @@ FloatArray = npt.NDArray[np.float64]
 
 HEAD_PARAMETERS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "breath")
 
+HEAD_LIMITS = (0.056, 0.056, 0.056, 0.06, 0.06, 0.02)
+"""No pose goes further than this; three degrees of turn, beyond which a flat portrait shows."""
+
 
 def head_bases(shape: Shape, grid: Grid) -> Float32Array:
     """(6, rows, columns, 2), px: the forward displacement of every node for each of HEAD_PARAMETERS at 1."""

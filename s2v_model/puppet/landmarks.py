@@ -94,11 +94,7 @@ class FaceFinder:
     """Finds faces with the models in `model_paths` (file name -> path; MODEL_FILES says which)."""
 
     def __init__(self, model_paths: Mapping[str, Path]) -> None:
-        missing = [name for name in MODEL_FILES if name not in model_paths or not Path(model_paths[name]).is_file()]
-        if missing:
-            raise RendererMissing(
-                f"The face model {missing[0]} is not there. Run `troupe doctor`: it says how to fetch model files."
-            )
+        require(model_paths, MODEL_FILES)
         self._models = {name: Model(Path(model_paths[name])) for name in MODEL_FILES}
         self._anchors = {name: _anchors(name) for name in DETECTORS}
 
@@ -203,6 +199,15 @@ class FaceFinder:
         points[:, :2] = flat[:, :2] @ to_picture[:, :2].T + to_picture[:, 2]
         points[:, 2] = flat[:, 2] * scale
         return points, float(1 / (1 + np.exp(-np.clip(logit, -80, 80))))
+
+
+def require(model_paths: Mapping[str, Path], names: tuple[str, ...]) -> None:
+    """Raises RendererMissing where one of `names` is not in `model_paths` or not on the disk."""
+    missing = [name for name in names if name not in model_paths or not Path(model_paths[name]).is_file()]
+    if missing:
+        raise RendererMissing(
+            f"The face model {missing[0]} is not there. Run `troupe doctor`: it says how to fetch model files."
+        )
 
 
 class Model:

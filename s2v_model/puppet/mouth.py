@@ -82,7 +82,9 @@ def build_mouth(rgb: UInt8Array, shape: Shape) -> Mouth:
     """The mouth of the portrait `rgb`, lit as its skin is."""
     white, skin = _light(rgb, shape)
     luma = float(white @ _LUMA)
-    cavity = (_CAVITY_RGB * np.clip(luma / 190, 0.35, 1.0)).astype(np.float32)
+    colour = float(smoothstep(np.ptp(skin) / (skin.max() + 1), 0.03, 0.18))
+    white = _toned(white, colour)
+    cavity = _toned(_CAVITY_RGB * np.clip(luma / 190, 0.35, 1.0), colour).astype(np.float32)
     scale = _TEXELS_PER_PX * shape.unit
     width = shape.slit_width
     own, split, upper_only = None, 0.0, False
@@ -107,7 +109,7 @@ def build_mouth(rgb: UInt8Array, shape: Shape) -> Mouth:
                 bend=0.30,
             )
         ),
-        tongue=_tongue(scale, width, luma * _TONGUE_TINT),
+        tongue=_tongue(scale, width, _toned(luma * _TONGUE_TINT, colour)),
         cavity=cavity,
         own=own,
         own_split=split,
@@ -115,6 +117,11 @@ def build_mouth(rgb: UInt8Array, shape: Shape) -> Mouth:
         width=width,
         gap=shape.gap,
     )
+
+
+def _toned(rgb: FloatArray, colour: float) -> FloatArray:
+    """`rgb` as it looks in a picture with this share of colour: 0 black and white .. 1 full."""
+    return np.asarray(rgb * colour + float(rgb @ _LUMA) * (1 - colour))
 
 
 def _shows_teeth(rgb: UInt8Array, shape: Shape, skin: FloatArray) -> bool:

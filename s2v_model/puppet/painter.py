@@ -14,7 +14,8 @@ from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.eyes import Eye, look
 from s2v_model.puppet.fields import Inverter, weighted_sum
-from s2v_model.puppet.head import HEAD_PARAMETERS
+from s2v_model.puppet.head import HEAD_LIMITS, HEAD_PARAMETERS
+from s2v_model.puppet.matte import Run
 from s2v_model.puppet.mouth import Opening, paint
 from s2v_model.puppet.pose import CHANNEL, JAW_OPENING
 from s2v_model.puppet.rig import TEXTURE_SCALE, Rig
@@ -27,6 +28,7 @@ _PARTED = 0.022
 _UPPER, _LOWER = list(mesh.UPPER_INNER), list(mesh.LOWER_INNER)
 _FACE = slice(0, len(PARAMETERS))
 _HEAD = slice(CHANNEL[HEAD_PARAMETERS[0]], CHANNEL[HEAD_PARAMETERS[-1]] + 1)
+_HEAD_LIMITS = np.array(HEAD_LIMITS, np.float32)
 _JAW, _ROUND, _PRESS, _FV = (PARAMETERS.index(name) for name in ("jaw", "round", "press", "fv"))
 
 
@@ -66,24 +68,49 @@ class Painter:
         _, _, x1, y1 = face.box
         self._map = np.empty((max(height, y1), max(width, x1), 2), np.float32)
         self._rgba = np.empty((rig.height, rig.width, 4), np.uint8)
-        self._rgb = np.empty((rig.height, rig.width, 3), np.uint8)
+        self._rgb = rig.backdrop.plate.copy()
         self._to_local = (rig.shape.axes / rig.shape.unit).astype(np.float32)
         self._offset = np.float32((scale - 1) / 2)
 
     def paint(self, pose: Float32Array) -> UInt8Array:
         """The frame of `pose` (channels,): (height, width, 3) RGB; overwritten by the next call."""
         rig = self._rig
-        self._turn_head(pose[_HEAD])
+        self._turn_head(np.clip(pose[_HEAD], -_HEAD_LIMITS, _HEAD_LIMITS))
         weights = self._face_weights(pose)
         lips = self._lip_lines(weights)
         self._move_face(weights, lips)
-        sampled = self._map[: rig.height, : rig.width]
-        cv2.remap(rig.texture, sampled, None, cv2.INTER_LINEAR, dst=self._rgba, borderMode=cv2.BORDER_REPLICATE)
+        for run in rig.backdrop.runs:
+            part = np.s_[run.top : run.bottom, run.left : run.right]
+            cv2.remap(
+                rig.texture,
+                self._map[part],
+                None,
+                cv2.INTER_LINEAR,
+                dst=self._rgba[part],
+                borderMode=cv2.BORDER_REFLECT_101,
+            )
         self._paint_mouth(lips, float(pose[CHANNEL["tongue"]]))
         for eye in rig.eyes:
             self._paint_eye(eye, pose)
-        cv2.cvtColor(self._rgba, cv2.COLOR_RGBA2RGB, dst=self._rgb)
+        for run in rig.backdrop.runs:
+            self._compose(run)
         return self._rgb
+
+    def _compose(self, run: Run) -> None:
+        """The person over the plate within `run`; outside the runs the plate is already there."""
+        part = np.s_[run.top : run.bottom, run.left : run.right]
+        person, out = self._rgba[part], self._rgb[part]
+        if not run.mixed:
+            cv2.cvtColor(person, cv2.COLOR_RGBA2RGB, dst=out)
+            return
+        alpha = person[..., 3:].astype(np.uint16)
+        mixed = person[..., :3] * alpha
+        mixed += self._rig.backdrop.plate[part] * (255 - alpha)
+        # Divided by 255, rounded.
+        mixed += 128
+        mixed += mixed >> 8
+        np.right_shift(mixed, 8, out=mixed)
+        out[:] = mixed
 
     def _face_weights(self, pose: Float32Array) -> Float32Array:
         weights = pose[_FACE].astype(np.float32)
@@ -261,11 +288,17 @@ class Painter:
         if box is None:
             return
         rows, columns, stack = box
-        shift, light = look(eye, stack[..., 4:], closed=closed, gaze=gaze_x, lower_gaze=gaze_y)
+        sight = look(eye, stack[..., 4:], closed=closed, gaze=gaze_x, lower_gaze=gaze_y)
         way = (self._rig.shape.axes * self._rig.shape.unit * TEXTURE_SCALE).astype(np.float32)
-        source = stack[..., :2] + shift @ way
+        source = stack[..., :2] + sight.shift @ way
         colours = cv2.remap(self._rig.texture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        self._rgba[rows, columns, :3] = colours[..., :3] * light[..., None]
+        drawn = colours[..., :3].astype(np.float32)
+        if closed > 0:
+            near = stack[..., :2] - np.array(self._rig.lids_at, np.float32)
+            skin = cv2.remap(self._rig.lids, near, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            drawn += (skin[..., :3] - drawn) * sight.skin[..., None]
+        drawn *= sight.light[..., None]
+        self._rgba[rows, columns, :3] = drawn
 
 
 def _curve(points: FloatArray, parts: int = 6) -> FloatArray:

@@ -13,13 +13,18 @@ import cv2
 import numpy as np
 
 from s2v_model.contract import Chunks, Cost, PortraitRefused, Take, Traits, UInt8Array, Watch
-from s2v_model.puppet.landmarks import MODEL_FILES, FaceFinder
+from s2v_model.puppet.landmarks import MODEL_FILES as FACE_MODELS
+from s2v_model.puppet.landmarks import FaceFinder, require
+from s2v_model.puppet.matte import MODEL as MATTE_MODEL
+from s2v_model.puppet.matte import Segmenter
 from s2v_model.puppet.motion import Speaking, animate
 from s2v_model.puppet.painter import Painter
 from s2v_model.puppet.rig import Rig, build_rig
 from s2v_model.puppet.sounds import loudness, mouth_from_sound
 from s2v_model.puppet.visemes import MOUTH_CHANNELS, mouth_track, smoothed
 
+MODEL_FILES = (*FACE_MODELS, MATTE_MODEL)
+"""Names of the model files that `load` wants."""
 REVISION = 1
 """Bumped when an equal take would give other frames."""
 _COST = Cost(device="cpu", fixed_seconds=0.4, seconds_per_frame_megapixel=0.012)
@@ -42,8 +47,8 @@ class SetupCache(Protocol):
 class Puppet:
     """Renders takes by warping their portraits."""
 
-    def __init__(self, finder: FaceFinder, weights: str, cache: SetupCache | None) -> None:
-        self._finder, self._weights, self._cache = finder, weights, cache
+    def __init__(self, finder: FaceFinder, segmenter: Segmenter, weights: str, cache: SetupCache | None) -> None:
+        self._finder, self._segmenter, self._weights, self._cache = finder, segmenter, weights, cache
         self._rigs: dict[str, Rig] = {}
 
     def traits(self) -> Traits:
@@ -67,7 +72,7 @@ class Puppet:
         if key not in self._rigs:
             while len(self._rigs) >= _KEPT_RIGS:
                 del self._rigs[next(iter(self._rigs))]
-            self._rigs[key] = build_rig(_at_frame_size(take), self._points(take, key))
+            self._rigs[key] = build_rig(_at_frame_size(take), self._points(take, key), self._segmenter)
         return self._rigs[key]
 
     def _points(self, take: Take, key: str) -> np.ndarray:
@@ -100,11 +105,11 @@ def load(options: Mapping[str, Any]) -> Puppet:
     """
     cv2.setNumThreads(1)
     models = {name: Path(path) for name, path in options["models"].items()}
-    finder = FaceFinder(models)
+    require(models, MODEL_FILES)
     digest = hashlib.sha256()
     for name in sorted(MODEL_FILES):
         digest.update(models[name].read_bytes())
-    return Puppet(finder, digest.hexdigest(), options.get("setup_cache"))
+    return Puppet(FaceFinder(models), Segmenter(models[MATTE_MODEL]), digest.hexdigest(), options.get("setup_cache"))
 
 
 def pose_track(take: Take) -> np.ndarray:

@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
-from s2v_model.puppet.eyes import Eye, measure_eyes
+from s2v_model.puppet.eyes import Eye, lid_holes, measure_eyes
 from s2v_model.puppet.fields import Grid, Spline, covering
-from s2v_model.puppet.head import head_bases
+from s2v_model.puppet.fill import filled
+from s2v_model.puppet.head import HEAD_LIMITS, head_bases
+from s2v_model.puppet.matte import Backdrop, Segmenter, build_backdrop
 from s2v_model.puppet.mouth import Mouth, build_mouth
 from s2v_model.puppet.shape import Shape, measure
 from s2v_model.puppet.sheets import PARAMETERS, displacements, smoothstep
@@ -40,17 +42,21 @@ class Rig:
     """(parameters, rows, columns, 2), px: the upper sheet on the face grid."""
     lower_fields: Float32Array
     head_fields: Float32Array
+    backdrop: Backdrop
     texture: UInt8Array
-    """RGBA at TEXTURE_SCALE times the frame."""
+    """The person, RGBA, at TEXTURE_SCALE times the frame."""
     healed: UInt8Array
     """The same around the mouth, with the slit painted out: nothing to smear when the lips part or meet."""
     healed_at: tuple[int, int]
     """Left and top of `healed` in the texture."""
     mouth: Mouth
     eyes: tuple[Eye, ...]
+    lids: UInt8Array
+    """RGBA at TEXTURE_SCALE around the eyes, with skin in the place of the eyeballs."""
+    lids_at: tuple[int, int]
 
 
-def build_rig(rgb: UInt8Array, points: FloatArray) -> Rig:
+def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     """The rig of the face `points` (468, 3) in `rgb` (height, width, 3), both in px of the frame."""
     height, width = rgb.shape[:2]
     shape = measure(rgb, points)
@@ -59,9 +65,14 @@ def build_rig(rgb: UInt8Array, points: FloatArray) -> Rig:
     upper_fields, lower_fields = _fields(shape, face_grid, anchors, upper_points, lower_points)
     step = max(8, 2 * face_grid.step)
     head_grid = covering(np.zeros(2), np.array([width, height]), step, width, height)
-    healed_rgb = _healed(rgb, shape)
-    texture = _doubled(rgb)
-    healed, healed_at = _around_mouth(_doubled(healed_rgb), shape)
+    turns = head_bases(shape, head_grid)
+    backdrop = build_backdrop(rgb, segmenter.matte(rgb, shape), _reach(shape, turns, head_grid, face_grid, rgb))
+    person = backdrop.person
+    healed_rgb = np.dstack([_healed(np.ascontiguousarray(person[..., :3]), shape), person[..., 3]])
+    healed, healed_at = _around(_doubled(healed_rgb), shape, mesh.UPPER_OUTER + mesh.LOWER_OUTER)
+    eyes = measure_eyes(shape)
+    shut = filled(np.ascontiguousarray(person[..., :3]), lid_holes(shape, eyes, (width, height)))
+    lids, lids_at = _around(_doubled(np.dstack([shut, person[..., 3]])), shape, mesh.EYE_CORNERS_OUTER)
     return Rig(
         width=width,
         height=height,
@@ -72,12 +83,15 @@ def build_rig(rgb: UInt8Array, points: FloatArray) -> Rig:
         lower_points=lower_points,
         upper_fields=upper_fields,
         lower_fields=lower_fields,
-        head_fields=head_bases(shape, head_grid),
-        texture=texture,
+        head_fields=turns,
+        backdrop=backdrop,
+        texture=_doubled(person),
         healed=healed,
         healed_at=healed_at,
         mouth=build_mouth(rgb, shape),
-        eyes=measure_eyes(shape),
+        eyes=eyes,
+        lids=lids,
+        lids_at=lids_at,
     )
 
 
@@ -116,6 +130,18 @@ def _fields(
     return fields[:count], fields[count:]
 
 
+def _reach(shape: Shape, turns: Float32Array, head_grid: Grid, face_grid: Grid, rgb: UInt8Array) -> Float32Array:
+    """(height, width): px that a point may move at most, the head's turn and the face's own motion together."""
+    height, width = rgb.shape[:2]
+    limits = np.array(HEAD_LIMITS, np.float32)
+    ways = np.sqrt((np.einsum("kyxd,k->yxd", np.abs(turns), limits) ** 2).sum(-1))
+    full = cv2.resize(ways.astype(np.float32), head_grid.size_px)[:height, :width].copy()
+    full[full < 0.02] = 0
+    x0, y0, x1, y1 = face_grid.box
+    full[y0:y1, x0:x1] += 0.30 * shape.unit
+    return full
+
+
 def _healed(rgb: UInt8Array, shape: Shape) -> UInt8Array:
     upper, lower = list(mesh.UPPER_INNER), list(mesh.LOWER_INNER[-2:0:-1])
     outline = np.concatenate([shape.points[upper, :2], shape.points[lower, :2]])
@@ -130,18 +156,18 @@ def _healed(rgb: UInt8Array, shape: Shape) -> UInt8Array:
     return healed
 
 
-def _around_mouth(texture: UInt8Array, shape: Shape) -> tuple[UInt8Array, tuple[int, int]]:
-    lips = shape.points[list(mesh.UPPER_OUTER + mesh.LOWER_OUTER), :2]
+def _around(texture: UInt8Array, shape: Shape, ids: tuple[int, ...]) -> tuple[UInt8Array, tuple[int, int]]:
+    """The part of `texture` about some mesh points, and its left and top."""
+    points = shape.points[list(ids), :2]
     reach = 0.45 * shape.unit
-    low = np.maximum(np.floor((lips.min(0) - reach) * TEXTURE_SCALE), 0).astype(int)
-    high = np.ceil((lips.max(0) + reach) * TEXTURE_SCALE).astype(int)
+    low = np.maximum(np.floor((points.min(0) - reach) * TEXTURE_SCALE), 0).astype(int)
+    high = np.ceil((points.max(0) + reach) * TEXTURE_SCALE).astype(int)
     return np.ascontiguousarray(texture[low[1] : high[1], low[0] : high[0]]), (int(low[0]), int(low[1]))
 
 
-def _doubled(rgb: UInt8Array) -> UInt8Array:
-    """RGBA at TEXTURE_SCALE whose 2 x 2 means give `rgb` back: a still face is then as sharp as its portrait."""
-    size = (rgb.shape[1] * TEXTURE_SCALE, rgb.shape[0] * TEXTURE_SCALE)
-    large = cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC)
-    error = cv2.subtract(rgb, cv2.resize(large, rgb.shape[1::-1], interpolation=cv2.INTER_AREA), dtype=cv2.CV_16S)
-    large = cv2.add(large, cv2.resize(error, size, interpolation=cv2.INTER_CUBIC), dtype=cv2.CV_8U)
-    return np.asarray(cv2.cvtColor(large, cv2.COLOR_RGB2RGBA), np.uint8)
+def _doubled(rgba: UInt8Array) -> UInt8Array:
+    """RGBA at TEXTURE_SCALE whose 2 x 2 means give `rgba` back: a still face is then as sharp as its portrait."""
+    size = (rgba.shape[1] * TEXTURE_SCALE, rgba.shape[0] * TEXTURE_SCALE)
+    large = cv2.resize(rgba, size, interpolation=cv2.INTER_CUBIC)
+    error = cv2.subtract(rgba, cv2.resize(large, rgba.shape[1::-1], interpolation=cv2.INTER_AREA), dtype=cv2.CV_16S)
+    return np.asarray(cv2.add(large, cv2.resize(error, size, interpolation=cv2.INTER_CUBIC), dtype=cv2.CV_8U), np.uint8)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from s2v_model.puppet.landmarks import Face, FaceFinder
+from s2v_model.puppet.matte import MODEL, Segmenter
 from s2v_model.puppet.painter import Painter
 from s2v_model.puppet.pose import CHANNEL, rest
 from s2v_model.puppet.rig import build_rig
@@ -44,13 +45,14 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     finder = FaceFinder({path.name: path for path in arguments.models.glob("*.tflite")})
+    segmenter = Segmenter(arguments.models / MODEL)
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for path in sorted(arguments.portraits.iterdir()):
         picture = cv2.imread(str(path))
         if picture is None or (arguments.only and not any(part in path.name for part in arguments.only)):
             continue
-        row = row_of(np.ascontiguousarray(picture[..., ::-1]), finder, arguments.height, closer=arguments.closer)
+        row = row_of(np.ascontiguousarray(picture[..., ::-1]), finder, segmenter, arguments.height, closer=arguments.closer)
         if row is None:
             print(f"{path.name}: no face")
             continue
@@ -61,13 +63,13 @@ def main() -> None:
         cv2.imwrite(str(arguments.out / f"sheet_{start // ROWS:02d}.png"), sheet[..., ::-1])
 
 
-def row_of(picture: np.ndarray, finder: FaceFinder, height: int, *, closer: bool) -> np.ndarray | None:
+def row_of(picture: np.ndarray, finder: FaceFinder, segmenter: Segmenter, height: int, *, closer: bool) -> np.ndarray | None:
     """One portrait in every pose, side by side."""
     faces = finder.find(picture)
     if not faces:
         return None
     picture, points = framed(picture, faces[0], height * (3 if closer else 1))
-    rig = build_rig(picture, points)
+    rig = build_rig(picture, points, segmenter)
     painter = Painter(rig)
     cells = []
     for name, channels in POSES.items():
