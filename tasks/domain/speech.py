@@ -57,6 +57,8 @@ class Script:
     lines: tuple[ScriptLine, ...] = ()
     roles: tuple[ScriptRole, ...] = ()
     warnings: tuple[str, ...] = ()
+    format: str = ""
+    """How it was written: one of "screenplay", "fountain", "table", "srt" or "vtt"."""
 
     @property
     def spoken(self) -> tuple[ScriptLine, ...]:
