@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 from minio.commonconfig import REPLACE, CopySource
 from minio.error import MinioException, S3Error
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from tasks.domain.errors import SettingsError, StoreError
 from tasks.engines.stores import MANIFEST, Stored, check_key, check_prefix
@@ -156,6 +156,9 @@ class S3Store:
                     return None
                 raise
             try:
+                if not {"content-length", "transfer-encoding"} & {name.lower() for name in answer.headers}:
+                    # Cut within the headers, which nobody else notices: the body would seem to end wherever it ends.
+                    raise ProtocolError("the answer's headers are cut short")
                 return use(answer.stream(_BLOCK_BYTES))
             except HTTPError:
                 if attempt == self._options.attempts:
@@ -360,7 +363,8 @@ def load(uri: str, options: Mapping[str, Any]) -> S3Store:
     chosen = S3Options(**options)
     if not chosen.access_key or not chosen.secret_key:
         raise SettingsError(f"the store {uri!r} needs an access key and a secret key.", remedy="Put them in settings.")
-    logging.getLogger("urllib3.connectionpool").addFilter(_HIDE_SIGNATURES)
+    for name in ("urllib3.connectionpool", "urllib3.connection"):
+        logging.getLogger(name).addFilter(_HIDE_SIGNATURES)
     return S3Store(bucket, prefix.strip("/"), chosen)
 
 

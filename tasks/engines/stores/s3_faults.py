@@ -135,10 +135,10 @@ def _explain_connection(error: HTTPError, endpoint: str) -> Fault:
         return Fault(message=f"store at {endpoint} {told}", remedy=remedy, is_setting=True)
     if "getaddrinfo" in text or "resolve" in text:
         why = "its name is not known"
-    elif isinstance(reason, HTTPTimeout):
-        why = "no answer in time"
     elif isinstance(reason, NewConnectionError) or "refused" in text:
         why = "nothing listens there"
+    elif isinstance(reason, HTTPTimeout):
+        why = "no answer in time"
     else:
         why = "the connection broke"
     return Fault(
