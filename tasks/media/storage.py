@@ -1,0 +1,27 @@
+"""Maps a full or unwritable disk to StoreError where files are written. Knows nothing of what is written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
+
+from tasks.domain.errors import StoreError
+
+FULL_DISK_TEXT = "No space left on device"
+"""What FFmpeg's log says of a full disk."""
+
+
+def full_disk(path: Path) -> StoreError:
+    """The error for a disk that took no more of `path`."""
+    return StoreError(f"the disk below {path.parent} is full: free some space and run again; finished work is kept.")
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raise StoreError for every OSError of the body, which writes `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (ENOSPC, EDQUOT):
+            raise full_disk(path) from error
+        raise StoreError(f"{path} cannot be written ({error.strerror or error}).") from error
