@@ -55,8 +55,7 @@ def plan_stretches(
     layout: "active", "split", "grid" or "auto" (active, but shared where two talk quickly to and fro).
     longest_frames: a stretch of one speaker is divided at a pause so that it stays below this.
     """
-    holders = _holders(utterances, rate)
-    marks = sorted([*holders, *_scene_marks(scenes, rate)], key=lambda mark: mark.start_frame)
+    marks = _holders(utterances, scenes, rate)
     if not marks:
         return ()
     spread = _tile(marks, num_frames)
@@ -70,30 +69,35 @@ def plan_stretches(
     return tuple(divided)
 
 
-def _holders(utterances: Sequence[Utterance], rate: Fraction) -> list[Stretch]:
-    """One mark for each run of utterances that holds the picture; ends are not final yet."""
+def _holders(utterances: Sequence[Utterance], scenes: Sequence[Scene], rate: Fraction) -> list[Stretch]:
+    """One mark for each run of utterances that holds the picture, and for each scene; ends are not final yet."""
     marks: list[Stretch] = []
     held_until = Fraction(-1)
     last_end: dict[str, Fraction] = {}
-    for utterance in sorted(utterances, key=lambda u: (u.span.start, u.span.end)):
-        is_aside = utterance.span.end <= held_until and utterance.span.duration < BACKCHANNEL_SECONDS
-        if is_aside and marks and utterance.speaker not in marks[-1].speakers:
+    events: list[Utterance | Scene] = [*utterances, *scenes]
+    for heard in sorted(events, key=lambda event: (event.span.start, event.span.end)):
+        if isinstance(heard, Scene):
+            marks.append(_scene_mark(heard, rate))
+            held_until = max(held_until, heard.span.end)
             continue
-        seen = (utterance.speaker, *utterance.with_speakers)
-        start = _cut_before(utterance.span.start, held_until, rate)
-        pause = utterance.span.start - last_end.get(utterance.speaker, utterance.span.start)
+        seen = (heard.speaker, *heard.with_speakers)
         previous = marks[-1] if marks else None
+        is_aside = heard.span.end <= held_until and heard.span.duration < BACKCHANNEL_SECONDS
+        if is_aside and previous is not None and heard.speaker not in previous.speakers:
+            continue
+        pause = heard.span.start - last_end.get(heard.speaker, heard.span.start)
         if previous is not None and previous.speakers == seen and pause <= MERGE_PAUSE_SECONDS:
-            marks[-1] = replace(previous, utterances=(*previous.utterances, utterance.id))
+            marks[-1] = replace(previous, utterances=(*previous.utterances, heard.id))
         else:
-            layout = "active" if len(seen) == 1 else ("split" if len(seen) == 2 else "grid")
-            marks.append(
-                Stretch(start_frame=start, end_frame=start, speakers=seen, utterances=(utterance.id,), layout=layout)
-            )
-        held_until = max(held_until, utterance.span.end)
-        for speaker in seen:
-            last_end[speaker] = utterance.span.end
+            marks.append(_speech_mark(heard, seen, _cut_before(heard.span.start, held_until, rate)))
+        held_until = max(held_until, heard.span.end)
+        last_end |= dict.fromkeys(seen, heard.span.end)
     return marks
+
+
+def _speech_mark(heard: Utterance, seen: tuple[str, ...], start: int) -> Stretch:
+    layout = "active" if len(seen) == 1 else ("split" if len(seen) == 2 else "grid")
+    return Stretch(start_frame=start, end_frame=start, speakers=seen, utterances=(heard.id,), layout=layout)
 
 
 def _cut_before(start: Fraction, held_until: Fraction, rate: Fraction) -> int:
@@ -105,20 +109,18 @@ def _cut_before(start: Fraction, held_until: Fraction, rate: Fraction) -> int:
     return max(0, first - min(LEAD_FRAMES, pause_frames // 2))
 
 
-def _scene_marks(scenes: Sequence[Scene], rate: Fraction) -> list[Stretch]:
-    marks = []
-    for scene in scenes:
-        start, end = index_at(scene.span.start, rate), index_at(scene.span.end, rate)
-        marks.append(
-            Stretch(start_frame=start, end_frame=end, speakers=(), utterances=(), layout="card", scene=scene.id)
-        )
-    return marks
+def _scene_mark(scene: Scene, rate: Fraction) -> Stretch:
+    start, end = index_at(scene.span.start, rate), index_at(scene.span.end, rate)
+    return Stretch(start_frame=start, end_frame=end, speakers=(), utterances=(), layout="card", scene=scene.id)
 
 
 def _tile(marks: list[Stretch], num_frames: int) -> list[Stretch]:
     """Give every mark its end (the next one's start) and drop those that would only flicker."""
     kept: list[Stretch] = []
-    for mark in marks:
+    for given in marks:
+        # A scene ends where it was put; what follows is there at once.
+        is_after_scene = bool(kept) and kept[-1].scene is not None
+        mark = replace(given, start_frame=kept[-1].end_frame) if is_after_scene else given
         if kept and mark.scene is None and kept[-1].scene is None and mark.start_frame - kept[-1].start_frame < 1:
             kept[-1] = replace(kept[-1], utterances=(*kept[-1].utterances, *mark.utterances))
             continue

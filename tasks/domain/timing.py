@@ -3,9 +3,14 @@
 The only module that rounds. Knows no media and no speakers.
 """
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 PROGRAMME_RATE = Fraction(25)
 """Frames per second of a delivered programme, unless an episode says otherwise."""
@@ -66,3 +71,19 @@ def native_frames(num_frames: int, native: Fraction, programme: Fraction) -> int
 def native_index(frame: int, native: Fraction, programme: Fraction) -> int:
     """Which native frame is shown at programme frame `frame` of a shot."""
     return floor(frame * native / programme)
+
+
+class Spans(Generic[T]):
+    """Spans that can be asked what overlaps a stretch of time, without a look at all of them."""
+
+    def __init__(self, items: Iterable[T], span_of: Callable[[T], Span]) -> None:
+        self._span_of = span_of
+        self._items = sorted(items, key=lambda item: span_of(item).start)
+        self._starts = [float(span_of(item).start) for item in self._items]
+        self._longest = max((float(span_of(item).duration) for item in self._items), default=0.0)
+
+    def over(self, span: Span) -> list[T]:
+        """The items that share time with `span`, in order of start."""
+        first = bisect_left(self._starts, float(span.start) - self._longest - 1.0)
+        last = bisect_right(self._starts, float(span.end))
+        return [item for item in self._items[first:last] if self._span_of(item).overlap(span) > 0]
