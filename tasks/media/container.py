@@ -66,13 +66,12 @@ class SourceFile:
         self.label = f"recording {shown(path.name)}"
         try:
             # Without O_NONBLOCK, opening a pipe would wait for its writer.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (OSError, ValueError) as error:
             reason = (getattr(error, "strerror", None) or str(error)).lower()
             raise self.refusal(f"it cannot be opened ({reason}).", "Check its name and rights.") from error
-        self._file = os.fdopen(descriptor, "rb", buffering=0)
         self._limits = limits
-        status = os.fstat(descriptor)
+        status = os.fstat(self._descriptor)
         self.size = status.st_size
         try:
             self._check(status.st_mode)
@@ -99,19 +98,19 @@ class SourceFile:
 
     def head(self, num_bytes: int = 4096) -> bytes:
         """The first bytes, for telling what it is."""
-        return os.pread(self._file.fileno(), num_bytes, 0)
+        return os.pread(self._descriptor, num_bytes, 0)
 
     def tail(self, num_bytes: int = 65536) -> bytes:
         """The last bytes."""
-        return os.pread(self._file.fileno(), num_bytes, max(0, self.size - num_bytes))
+        return os.pread(self._descriptor, num_bytes, max(0, self.size - num_bytes))
 
     def at(self, offset: int, num_bytes: int) -> bytes:
         """Bytes from `offset` on."""
-        return os.pread(self._file.fileno(), num_bytes, offset)
+        return os.pread(self._descriptor, num_bytes, offset)
 
     def rewind(self) -> None:
         """Start another pass from the first byte."""
-        self._file.seek(0)
+        self.seek(0)
         self._num_read = 0
         self.progress()
 
@@ -124,21 +123,23 @@ class SourceFile:
         stalled = time.monotonic() - self._last_progress > self._limits.stall_seconds
         if stalled or self._num_read > self._limits.max_reads_of_file * self.size + 2**24:
             raise self.refusal("reading it does not come to an end.", "Convert it to WAV or FLAC first.")
-        block = self._file.read(num_bytes) or b""
+        block = os.read(self._descriptor, num_bytes)
         self._num_read += len(block)
         return block
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """As a file object's."""
-        return self._file.seek(offset, whence)
+        return os.lseek(self._descriptor, offset, whence)
 
     def tell(self) -> int:
         """As a file object's."""
-        return self._file.tell()
+        return os.lseek(self._descriptor, 0, os.SEEK_CUR)
 
     def close(self) -> None:
-        """As a file object's."""
-        self._file.close()
+        """As a file object's; once."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 @contextmanager

@@ -222,6 +222,11 @@ def _length_warnings(facts: MediaFacts, damage: Damage, source: SourceFile) -> l
             return [f"it is cut off: {float(header):.1f} s are announced, {length:.1f} s are there and used."]
         if missing < -max(0.3, 0.01 * length):
             return [f"its header says {float(header):.1f} s, but it holds {length:.1f} s; all of it is used."]
+    announced = _riff_bytes(source)
+    if facts.format == "wav" and announced > source.size + 1:
+        return [
+            f"it is cut off: {announced} bytes are announced, {source.size} are there; their {length:.1f} s are used."
+        ]
     if facts.format == "ogg" and not _ogg_has_end(source):
         return [f"it is cut off: its end mark is missing; the {length:.1f} s that are there are used."]
     return []
@@ -239,6 +244,13 @@ def _header_is_meant(media_format: str, source: SourceFile) -> bool:
         offset = 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
     frame = source.at(offset, 4096)
     return any(mark in frame for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def _riff_bytes(source: SourceFile) -> int:
+    """Size of the file as a WAV's header says it; 0 where it says nothing, as in streams."""
+    head = source.head(8)
+    size = int.from_bytes(head[4:8], "little")
+    return size + 8 if head[:4] == b"RIFF" and size < 0xFFFFFF00 else 0
 
 
 def _ogg_has_end(source: SourceFile) -> bool:

@@ -80,7 +80,8 @@ def wav_facts(path: Path) -> tuple[int, int, int]:
     if len(head) < _HEADER.size:
         raise MediaError(f"{path.name} is no WAV of ours: it has only {len(head)} bytes.")
     channels, rate_hz, num_bytes = (fields := _HEADER.unpack(head))[6], fields[7], fields[12]
-    if head != _header(num_bytes, rate_hz, channels) or size != num_bytes or not channels:
+    is_ours = size == num_bytes and 1 <= channels <= 2 and 1 <= rate_hz <= 2**20
+    if not is_ours or head != _header(num_bytes, rate_hz, channels):
         raise MediaError(f"{path.name} is no WAV of ours: its header does not fit its {size} bytes of sound.")
     return num_bytes // (2 * channels), rate_hz, channels
 
