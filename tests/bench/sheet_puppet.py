@@ -52,18 +52,24 @@ def main() -> None:
         picture = cv2.imread(str(path))
         if picture is None or (arguments.only and not any(part in path.name for part in arguments.only)):
             continue
-        row = row_of(np.ascontiguousarray(picture[..., ::-1]), finder, segmenter, arguments.height, closer=arguments.closer)
+        row = row_of(
+            np.ascontiguousarray(picture[..., ::-1]), finder, segmenter, arguments.height, closer=arguments.closer
+        )
         if row is None:
             print(f"{path.name}: no face")
             continue
-        cv2.putText(row, path.stem, (6, row.shape[0] - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 0), 1, cv2.LINE_AA)
+        cv2.putText(
+            row, path.stem, (6, row.shape[0] - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 0), 1, cv2.LINE_AA
+        )
         rows.append(row)
     for start in range(0, len(rows), ROWS):
         sheet = np.vstack(rows[start : start + ROWS])
         cv2.imwrite(str(arguments.out / f"sheet_{start // ROWS:02d}.png"), sheet[..., ::-1])
 
 
-def row_of(picture: np.ndarray, finder: FaceFinder, segmenter: Segmenter, height: int, *, closer: bool) -> np.ndarray | None:
+def row_of(
+    picture: np.ndarray, finder: FaceFinder, segmenter: Segmenter, height: int, *, closer: bool
+) -> np.ndarray | None:
     """One portrait in every pose, side by side."""
     faces = finder.find(picture)
     if not faces:

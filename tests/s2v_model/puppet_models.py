@@ -43,5 +43,7 @@ def drawn_portrait(size: int = 320) -> np.ndarray:
         oval(160 + 42 * side, 188, 16, 12, (230, 170, 148))
     oval(160, 180, 9, 12, shade)
     oval(160, 211, 26, 9, (184, 92, 88))
-    cv2.line(picture, (round(136 * scale), round(211 * scale)), (round(184 * scale), round(211 * scale)), (120, 50, 50), 1)
+    cv2.line(
+        picture, (round(136 * scale), round(211 * scale)), (round(184 * scale), round(211 * scale)), (120, 50, 50), 1
+    )
     return cv2.GaussianBlur(picture, (0, 0), max(0.5, 0.9 * scale))

@@ -1,0 +1,340 @@
+"""Downloads of recordings: http and https only, public addresses only, so much and no longer.
+
+In: an address and a path. Out: the file, whole, beside and renamed. The host is looked up once per connection and
+that very address is connected, after it was judged: a name cannot mean one address to the check and another to the
+socket, and every redirect is judged anew. Reads no proxy and no other setting from the environment; knows no media.
+"""
+
+import ipaddress
+import logging
+import os
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpcore
+import httpx
+
+from s2v_model.contract import Watch
+from tasks.domain.errors import EngineError, RecordingError
+from tasks.media.paths import shown
+
+log = logging.getLogger(__name__)
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_REDIRECTS = (301, 302, 303, 307, 308)
+_BUSY = (408, 425, 429)
+"""Client errors that pass with time, like every 5xx."""
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchLimits:
+    """How much of a download is too much."""
+
+    max_bytes: int = 4 * 2**30
+    max_seconds: float = 1800.0
+    """For everything, redirects included."""
+    connect_seconds: float = 15.0
+    idle_seconds: float = 30.0
+    """Without a byte."""
+    max_redirects: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """A finished download."""
+
+    path: Path
+    address: str
+    """The last one, after redirects; without query, for people."""
+    num_bytes: int
+    media_type: str
+
+
+class AddressRefused(Exception):
+    """The address that a host name leads to is not public."""
+
+
+def is_address(text: str) -> bool:
+    """Whether an episode's `podcast` is an address rather than a file name."""
+    return "://" in text[:12] and not text.startswith(("/", "."))
+
+
+def shown_address(url: str) -> str:
+    """`url` for a message: without user, password, query and fragment, which may hold secrets."""
+    try:
+        parts = httpx.URL(url)
+        host = f"[{parts.host}]" if ":" in parts.host else parts.host
+        port = f":{parts.port}" if parts.port else ""
+        return shown(f"{parts.scheme}://{host}{port}{parts.path}")
+    except (httpx.InvalidURL, ValueError):
+        return shown(url.partition("?")[0].partition("#")[0].rpartition("@")[2])
+
+
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    watch: Watch,
+    limits: FetchLimits = FetchLimits(),
+    allow: Iterable[str] = (),
+) -> Fetched:
+    """Download `url` to `target`, which appears only when it is whole.
+
+    allow: exceptions to "public addresses only": host names, addresses or networks ("127.0.0.1", "10.1.0.0/16").
+    Raises RecordingError for what trying again will not mend (address, refusal, size), EngineError for what it may
+    (time, connection, busy server), Stopped out of `watch`. The file is never half there.
+    """
+    fetching = _Fetching(limits, tuple(allow), watch)
+    part = target.with_name(target.name + ".part")
+    try:
+        with fetching.reply(url) as (reply, last):
+            num_bytes = fetching.save(reply, last, part)
+            media_type = _header(reply, b"content-type").partition(";")[0].strip().lower()
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    return Fetched(path=target, address=shown_address(last), num_bytes=num_bytes, media_type=media_type)
+
+
+class _Fetching:
+    """One download with its deadline."""
+
+    def __init__(self, limits: FetchLimits, allow: tuple[str, ...], watch: Watch) -> None:
+        self._limits, self._watch = limits, watch
+        self._deadline = time.monotonic() + limits.max_seconds
+        self._network = GuardedNetwork(allow, self._deadline)
+
+    @contextmanager
+    def reply(self, url: str) -> Iterator[tuple[Any, str]]:
+        """The first reply that is no redirect, and its address."""
+        # Without trust_env, certificates come from the pinned bundle alone.
+        context = httpx.create_ssl_context(trust_env=False)
+        with httpcore.ConnectionPool(ssl_context=context, network_backend=self._network, max_connections=1) as pool:
+            for _ in range(self._limits.max_redirects + 1):
+                with self._answer(pool, _checked(url)) as answer:
+                    if answer.status not in _REDIRECTS:
+                        _refuse_status(answer.status, url)
+                        yield answer, url
+                        return
+                    url = _next_address(url, _header(answer, b"location"))
+                    log.info("redirected to %s", shown_address(url))
+        raise _refusal(url, f"it redirects more than {self._limits.max_redirects} times.", "Name the last address.")
+
+    @contextmanager
+    def _answer(self, pool: httpcore.ConnectionPool, url: httpx.URL) -> Iterator[Any]:
+        limits = self._limits
+        timeouts = {
+            **dict.fromkeys(("read", "write"), limits.idle_seconds),
+            **dict.fromkeys(("connect", "pool"), limits.connect_seconds),
+        }
+        headers: dict[bytes | str, bytes | str] = {
+            "Host": url.netloc.decode("ascii"),
+            "User-Agent": "troupe",
+            "Accept": "audio/*, video/*;q=0.9, */*;q=0.5",
+            # A compressed reply could be a thousand times as long as its bytes.
+            "Accept-Encoding": "identity",
+        }
+        text = str(url)
+        try:
+            with pool.stream(
+                "GET",
+                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                headers=headers,
+                extensions={"timeout": timeouts},
+            ) as answer:
+                yield answer
+        except AddressRefused as error:
+            raise _refusal(
+                text, f"it leads to {error}, which is not a public address.", "Download it yourself, or allow the host."
+            ) from error
+        except socket.gaierror as error:
+            if error.errno == socket.EAI_AGAIN:
+                raise EngineError(f"{shown_address(text)}: the host name cannot be looked up now.") from error
+            raise _refusal(text, "there is no such host.", "Check the spelling of the address.") from error
+        except (httpcore.TimeoutException, TimeoutError) as error:
+            raise EngineError(f"{shown_address(text)}: the server did not answer in time.") from error
+        except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError, OSError) as error:
+            raise EngineError(f"{shown_address(text)}: the connection failed ({_reason(error)}).") from error
+
+    def save(self, answer: Any, url: str, part: Path) -> int:
+        """Write the body; returns its length in bytes."""
+        most = self._limits.max_bytes
+        announced = _header(answer, b"content-length")
+        total = int(announced) if announced.isdigit() else 0
+        if _header(answer, b"content-encoding") not in ("", "identity"):
+            raise _refusal(url, "the server sends it compressed.", "Download it yourself.")
+        num_bytes = 0
+        try:
+            with part.open("wb") as file:
+                for block in answer.iter_stream():
+                    num_bytes += len(block)
+                    if max(num_bytes, total) > most:
+                        raise _refusal(url, f"it has more than {most / 2**20:.0f} MiB.", "Download and compress it.")
+                    file.write(block)
+                    self._watch(num_bytes, max(total, num_bytes))
+                file.flush()
+                os.fsync(file.fileno())
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise EngineError(f"{shown_address(url)}: it cannot be written to disk ({_reason(error)}).") from error
+        return num_bytes
+
+
+class GuardedNetwork(httpcore.NetworkBackend):
+    """Connects public addresses only, and ends everything at a deadline."""
+
+    def __init__(self, allow: tuple[str, ...], deadline: float) -> None:
+        """deadline: of time.monotonic()."""
+        self._hosts = {entry.lower().rstrip(".") for entry in allow}
+        self._networks = tuple(network for entry in allow if (network := _network(entry)) is not None)
+        self._deadline = deadline
+        self._plain = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.NetworkStream:
+        """As httpcore asks for it. Raises AddressRefused when any address of `host` is not public."""
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:
+            raise socket.gaierror(socket.EAI_NONAME, "no host can be called so") from error
+        numbers = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+        if host.lower().rstrip(".") not in self._hosts:
+            for number in numbers:
+                self._judge(number)
+        failure: Exception = OSError("the host has no address")
+        for number in numbers[:4]:
+            try:
+                stream = self._plain.connect_tcp(
+                    number, port, left(self._deadline, timeout), local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+                continue
+            return _TimedStream(stream, self._deadline)
+        raise failure
+
+    def connect_unix_socket(self, path: str, timeout: float | None = None, socket_options: Any = None) -> Any:
+        """Never."""
+        raise AddressRefused("a local socket")
+
+    def _judge(self, number: str) -> None:
+        address = ipaddress.ip_address(number.partition("%")[0])
+        if any(address in network for network in self._networks if network.version == address.version):
+            return
+        if not all(is_public(inner) for inner in (address, *_embedded(address))):
+            raise AddressRefused(str(address))
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A stream whose every wait ends at the deadline: a server that drips bytes gains nothing."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
+        self._stream, self._deadline = stream, deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, left(self._deadline, timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, left(self._deadline, timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        secured = self._stream.start_tls(ssl_context, server_hostname, left(self._deadline, timeout))
+        return _TimedStream(secured, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def left(deadline: float, timeout: float | None) -> float:
+    """Seconds that a wait may take. Raises TimeoutError past the deadline."""
+    rest = deadline - time.monotonic()
+    if rest <= 0:
+        raise TimeoutError("the time for this download is over")
+    return rest if timeout is None else min(timeout, rest)
+
+
+def is_public(address: Address) -> bool:
+    """Whether anybody on the internet would reach the same machine by it."""
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+
+
+def _embedded(address: Address) -> tuple[Address, ...]:
+    """IPv4 addresses inside an IPv6 one: mapped, 6to4, Teredo, NAT64."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return ()
+    inner: list[Address] = [found for found in (address.ipv4_mapped, address.sixtofour) if found is not None]
+    inner.extend(address.teredo or ())
+    if address in _NAT64 or int(address) >> 32 == 0:
+        inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return tuple(inner)
+
+
+def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return None
+
+
+def _checked(url: str) -> httpx.URL:
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError, UnicodeError) as error:
+        raise _refusal(url, "it is no valid address.", "Write it as https://host/path.") from error
+    if parts.scheme not in ("http", "https"):
+        raise _refusal(url, f"addresses of the kind {shown(parts.scheme)} are not read.", "Use http or https.")
+    if not parts.host:
+        raise _refusal(url, "it names no host.", "Write it as https://host/path.")
+    if parts.userinfo:
+        raise _refusal(url, "it holds a user name or a password.", "Download the file yourself.")
+    return parts
+
+
+def _next_address(url: str, location: str) -> str:
+    if not location:
+        raise _refusal(url, "it redirects to nowhere.", "Name the file's own address.")
+    try:
+        return str(httpx.URL(url).join(location))
+    except (httpx.InvalidURL, ValueError, UnicodeError) as error:
+        raise _refusal(url, "it redirects to no valid address.", "Name the file's own address.") from error
+
+
+def _refuse_status(status: int, url: str) -> None:
+    if status in _BUSY or status >= 500:
+        raise EngineError(f"{shown_address(url)}: the server answers {status}; it may be busy.")
+    if status != 200:
+        raise _refusal(url, f"the server answers {status}.", "Open the address in a browser and check it.")
+
+
+def _refusal(url: str, message: str, remedy: str) -> RecordingError:
+    return RecordingError(message, where=shown_address(url), remedy=remedy)
+
+
+def _header(answer: Any, name: bytes) -> str:
+    for key, value in answer.headers:
+        if key.lower() == name:
+            return str(value.decode("latin-1"))
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()[:100]
