@@ -6,19 +6,19 @@ Does not know where a store is, nor what becomes of the files.
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
 
 from s2v_model.contract import Watch
-from tasks.domain.assets import Asset
 from tasks.domain.editing import Clip, Composition, Cut, Delivered, Plan, Shot
 from tasks.domain.errors import MediaError
 from tasks.domain.options import MarkingOptions, OutputOptions, SoundOptions
+from tasks.engines.workspace import Workspace
 from tasks.formats.canonical import digest
 from tasks.formats.overlay import Card, Stage, label_text, overlay_text
 from tasks.formats.sidecars import srt_text, transcript_text, vtt_text
@@ -37,22 +37,6 @@ POSTER_AFTER_FRAMES = 25
 """The poster is taken so far into the first cut that shows somebody, or in its middle if it is shorter."""
 _SOUND_SHARE = 0.1
 """How much of the work the sound is, for progress: about so much of one output."""
-
-
-class Workspace(Protocol):
-    """What this stage asks of a workspace."""
-
-    def new(self, extension: str) -> Path:
-        """A path for a file that is being made."""
-        ...
-
-    def keep(self, path: Path) -> Asset:
-        """Name the bytes at `path` and hold them; the path is gone afterwards."""
-        ...
-
-    def path(self, asset: Asset) -> Path:
-        """Where the bytes lie on this machine."""
-        ...
 
 
 def key(
@@ -85,7 +69,7 @@ def composite(
     """
     progress = _Progress(watch, plan.num_frames, len(outputs))
     with _bench(workspace) as bench:
-        sources = _sources(plan, clips, workspace)
+        sources = _sources(plan, clips, workspace, progress.tick)
         work = _Work(plan=plan, sources=sources, marking=marking, bench=bench, progress=progress)
         audio, loudness = _sound(work, workspace.path(plan.master), sound)
         made = [
@@ -115,9 +99,13 @@ class _Made:
     height: int = 0
 
     def kept(self, workspace: Workspace, plan: Plan) -> Delivered:
+        # A path of the workspace's own is moved, any other copied.
+        own = workspace.new(self.path.suffix)
+        with disk_errors(own):
+            os.replace(self.path, own)
         return Delivered(
             name=self.name,
-            asset=workspace.keep(self.path),
+            asset=workspace.keep(own),
             stream_sha256=self.stream_sha256,
             media_type=self.media_type,
             duration_frames=self.duration_frames,
@@ -180,7 +168,7 @@ def _bench(workspace: Workspace) -> Iterator[Path]:
         yield path
 
 
-def _sources(plan: Plan, clips: Sequence[Clip], workspace: Workspace) -> dict[str, Path]:
+def _sources(plan: Plan, clips: Sequence[Clip], workspace: Workspace, tick: Callable[[], None]) -> dict[str, Path]:
     """Where the clip of each shown shot lies. Raises MediaError for one that is missing or too short."""
     by_fingerprint = {clip.fingerprint: clip for clip in clips}
     shown = {shot_id for cut in plan.cuts for shot_id in cut.shots}
@@ -196,6 +184,7 @@ def _sources(plan: Plan, clips: Sequence[Clip], workspace: Workspace) -> dict[st
                 f"the clip of shot {shot.id} has {clip.num_frames} frames, its plan {shot.num_frames}: "
                 "remove it from the store, and it is made again."
             )
+        tick()
         sources[shot.id] = workspace.path(clip.video)
     return sources
 
