@@ -18,7 +18,12 @@ def filled(rgb: UInt8Array, hole: UInt8Array) -> UInt8Array:
     while min(levels[-1][1].shape) > 2:
         values, weights = levels[-1]
         size = ((values.shape[1] + 1) // 2, (values.shape[0] + 1) // 2)
-        levels.append((cv2.resize(values, size, interpolation=cv2.INTER_AREA), cv2.resize(weights, size, interpolation=cv2.INTER_AREA)))
+        levels.append(
+            (
+                cv2.resize(values, size, interpolation=cv2.INTER_AREA),
+                cv2.resize(weights, size, interpolation=cv2.INTER_AREA),
+            )
+        )
     values, weights = levels[-1]
     guess = values / np.maximum(weights[..., None], 1e-4)
     for values, weights in reversed(levels[:-1]):

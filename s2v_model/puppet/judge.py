@@ -27,6 +27,15 @@ _HUMAN_SCORE = 0.2
 _NOTICEABLE = 0.35
 """A face smaller than this share of the largest is somebody in the background."""
 _MAX_ASPECT = 4.0
+_DARK_GLASSES = 0.33
+"""The rims of bare eyes have at least half of the skin's brightness; behind dark glasses an eighth."""
+_DARK_OBJECT = 0.36
+_FLAT_LIGHT, _FLAT_COLOUR, _OTHER_COLOUR, _OTHER_LIGHT = 14.0, 5.0, 12.0, 60.0
+"""Lab distances: lips, chin and upper lip so alike and so unlike the forehead are cloth."""
+_CHEEKS_AND_BROW = (50, 280, 101, 330, 151, 9)
+_FOREHEAD = (151, 9, 108, 337)
+_EYE_RIMS = (159, 145, 386, 374, 33, 133, 362, 263)
+_LIPS, _UPPER_LIP_SKIN, _CHIN_SKIN = (0, 17, 37, 267, 84, 314), (164, 167, 393), (199, 175, 200)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,7 +117,7 @@ def _warnings(rgb: UInt8Array, face: Face, size: int) -> list[str]:
     if high - low > 3 and _sharpness(light, high - low) < _SHARP:
         found.append("is blurred: use a sharper picture")
     if face.score >= 0.9:
-        found += _covered(look)
+        found += _covered(rgb, face)
     return found
 
 
@@ -140,14 +149,49 @@ def _sharpness(light: npt.NDArray[np.float32], spread: float) -> float:
     return float(np.percentile(np.abs(fine), 95)) / max(spread, 20.0)
 
 
-def _covered(look: UInt8Array) -> list[str]:
-    """What seems to lie over eyes or mouth; `look` as _upright gives it."""
-    lab = cv2.cvtColor(look, cv2.COLOR_RGB2LAB).astype(np.float32)
-    cheek = np.median(np.concatenate([lab[62:74, 36:48].reshape(-1, 3), lab[62:74, 80:92].reshape(-1, 3)]), axis=0)
-    eyes = np.concatenate([lab[43:55, 38:56].reshape(-1, 3), lab[43:55, 72:90].reshape(-1, 3)])
-    if cheek[0] > 70 and np.percentile(eyes[:, 0], 75) < 0.42 * cheek[0]:
-        return ["seems to wear dark glasses: its eyes cannot be seen to move"]
-    return []
+def _covered(rgb: UInt8Array, face: Face) -> list[str]:
+    """What seems to lie over eyes or mouth, told by colours that a bare face does not have there."""
+    lab = _Patches(rgb, face)
+    skin, brow = lab.median(_CHEEKS_AND_BROW), lab.median(_FOREHEAD)
+    found = []
+    if skin[0] > 30 and lab.bright(_EYE_RIMS) < _DARK_GLASSES * skin[0]:
+        found.append("seems to wear dark glasses: its eyes will not be seen to move")
+    patches = [lab.median(ids) for ids in (_LIPS, _UPPER_LIP_SKIN, _CHIN_SKIN)]
+    dark = max(patches[0][0], patches[2][0]) < _DARK_OBJECT * skin[0]
+    apart = max(float(np.linalg.norm((a - b)[1:])) for a in patches for b in patches)
+    differ = min(float(np.linalg.norm((a - brow)[1:])) for a in patches)
+    brightness = [float(patch[0] - brow[0]) for patch in patches]
+    alike = max(brightness) - min(brightness) < _FLAT_LIGHT
+    cloth = alike and ((apart < _FLAT_COLOUR and differ > _OTHER_COLOUR) or min(map(abs, brightness)) > _OTHER_LIGHT)
+    if dark or cloth:
+        found.append("seems to have something before its mouth: a mask, a hand or a microphone would be warped along")
+    return found
+
+
+class _Patches:
+    """Small patches of a face about mesh points, in Lab (8 bit)."""
+
+    def __init__(self, rgb: UInt8Array, face: Face) -> None:
+        self._reach = max(1, int(0.035 * face.eye_distance_px))
+        low = np.maximum(np.floor(face.points[:, :2].min(0)).astype(int) - 2 * self._reach, 0)
+        high = np.ceil(face.points[:, :2].max(0)).astype(int) + 2 * self._reach
+        self._lab = cv2.cvtColor(np.ascontiguousarray(rgb[low[1] : high[1], low[0] : high[0]]), cv2.COLOR_RGB2LAB)
+        limit = np.array(self._lab.shape[1::-1]) - 1
+        self._at = np.clip(np.round(face.points[:, :2] - low).astype(int), 0, limit)
+
+    def _of(self, ids: tuple[int, ...]) -> FloatArray:
+        reach = self._reach
+        parts = [
+            self._lab[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
+            for x, y in self._at[list(ids)]
+        ]
+        return np.concatenate([part.reshape(-1, 3) for part in parts]).astype(float)
+
+    def median(self, ids: tuple[int, ...]) -> FloatArray:
+        return np.asarray(np.median(self._of(ids), axis=0))
+
+    def bright(self, ids: tuple[int, ...]) -> float:
+        return float(np.percentile(self._of(ids)[:, 0], 80))
 
 
 def _no_face(rgb: UInt8Array, faces: Sequence[Face]) -> Verdict:

@@ -191,7 +191,9 @@ def _light(rgb: UInt8Array, shape: Shape) -> tuple[FloatArray, FloatArray]:
     at = np.clip(shape.points[list(mesh.CHEEKS), :2].astype(int), 0, [rgb.shape[1] - 1, rgb.shape[0] - 1])
     skin = np.median(rgb[at[:, 1], at[:, 0]].astype(float), axis=0)
     luma = float(skin @ _LUMA)
-    eyes = np.concatenate([_inside(rgb, shape.points[list(ids["upper"] + ids["lower"][::-1]), :2]) for ids in mesh.EYES])
+    eyes = np.concatenate(
+        [_inside(rgb, shape.points[list(ids["upper"] + ids["lower"][::-1]), :2]) for ids in mesh.EYES]
+    )
     chroma = np.ptp(eyes, axis=1) / (eyes.max(1) + 1)
     whites = eyes[(chroma < 0.45) & (eyes @ _LUMA > 0.6 * luma)]
     white_luma = float(np.percentile(whites @ _LUMA, 80)) if len(whites) > 12 else 1.1 * luma
@@ -251,7 +253,11 @@ def _teeth(
     shade = (1 - 0.42 * smoothstep(aside, 0.06, 0.44)) * (1 - 0.10 * seam) * (1 - 0.07 * np.abs(2 * along - 1) ** 2)
     below_gum = 0.74 + 0.26 * smoothstep(y, 0, 0.08)
     tip = 1 - 0.08 * np.clip((y - edge + 0.03) / 0.03, 0, 1)
-    gleam = 0.10 * np.exp(-(((along - 0.42) / 0.20) ** 2) - ((y - 0.55 * edge) / 0.030) ** 2) * (1 - smoothstep(aside, 0, 0.3))
+    gleam = (
+        0.10
+        * np.exp(-(((along - 0.42) / 0.20) ** 2) - ((y - 0.55 * edge) / 0.030) ** 2)
+        * (1 - smoothstep(aside, 0, 0.3))
+    )
     rgb = np.clip(colour * (shade * below_gum * tip + gleam)[..., None], 0, 250)
     rgba = cv2.GaussianBlur(np.dstack([rgb, alpha]).astype(np.float32), (0, 0), max(0.6, 0.0035 * scale))
     return Texture(rgba=rgba, column0=column0, row0=0.0, scale=scale)

@@ -63,6 +63,8 @@ class Painter:
         self._head_map = np.empty_like(self._turn)
         self._face_nodes = face.nodes().astype(np.float32)
         self._face_in_head = head.index_of(face.nodes()).astype(np.float32)
+        self._dark = np.empty(shape[:2], np.float32)
+        self._index = np.empty(shape, np.float32)
         self._stack = np.empty((face.rows, face.columns, 6), np.float32)
         width, height = head.size_px
         _, _, x1, y1 = face.box
@@ -89,6 +91,7 @@ class Painter:
                 dst=self._rgba[part],
                 borderMode=cv2.BORDER_REFLECT_101,
             )
+        self._shade(pose[_FACE])
         self._paint_mouth(lips, float(pose[CHANNEL["tongue"]]))
         for eye in rig.eyes:
             self._paint_eye(eye, pose)
@@ -149,10 +152,26 @@ class Painter:
             moved *= scale
             moved += self._offset
             stack[..., channel : channel + 2] = moved
+        self._index = index
         stack[..., 4:] = (at - rig.shape.centre.astype(np.float32)) @ self._to_local.T
         source = stack[..., :2] + (stack[..., 2:4] - stack[..., :2]) * self._share_below(stack[..., 4:], lips)
         x0, y0, x1, y1 = rig.face_grid.box
         cv2.resize(source, rig.face_grid.size_px, dst=self._map[y0:y1, x0:x1], interpolation=cv2.INTER_LINEAR)
+
+    def _shade(self, pose: Float32Array) -> None:
+        """Darken the folds and hollows; must come before the mouth, whose inside is lit by itself."""
+        rig, grid = self._rig, self._rig.face_grid
+        weighted_sum(rig.shade_fields, np.clip(pose, 0, 1), self._dark)
+        if float(self._dark.max()) < 0.004:
+            return
+        here = cv2.remap(self._dark, self._index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        light = np.round((1 - here) * 255).astype(np.uint8)
+        full = cv2.cvtColor(cv2.resize(light, grid.size_px), cv2.COLOR_GRAY2RGBA)
+        x0, y0, x1, y1 = grid.box
+        part = self._rgba[y0:y1, x0:x1]
+        full = full[: part.shape[0], : part.shape[1]]
+        full[..., 3] = 255
+        cv2.multiply(part, full, dst=part, scale=1 / 255)
 
     def _lip_lines(self, weights: Float32Array) -> _Lips:
         rig = self._rig

@@ -20,8 +20,8 @@ from s2v_model.puppet.matte import Segmenter
 from s2v_model.puppet.motion import Speaking, animate
 from s2v_model.puppet.painter import Painter
 from s2v_model.puppet.rig import Rig, build_rig
-from s2v_model.puppet.sounds import loudness, mouth_from_sound
-from s2v_model.puppet.visemes import MOUTH_CHANNELS, mouth_track, smoothed
+from s2v_model.puppet.sounds import WEIGHTS, louder_is_wider, loudness, mouth_from_sound
+from s2v_model.puppet.visemes import mouth_track
 
 MODEL_FILES = (*FACE_MODELS, MATTE_MODEL)
 """Names of the model files that `load` wants."""
@@ -29,7 +29,6 @@ REVISION = 1
 """Bumped when an equal take would give other frames."""
 _COST = Cost(device="cpu", fixed_seconds=0.4, seconds_per_frame_megapixel=0.012)
 _KEPT_RIGS = 4
-_GAIN_RANGE = (0.35, 1.2)
 
 
 class SetupCache(Protocol):
@@ -109,6 +108,7 @@ def load(options: Mapping[str, Any]) -> Puppet:
     digest = hashlib.sha256()
     for name in sorted(MODEL_FILES):
         digest.update(models[name].read_bytes())
+    digest.update(WEIGHTS.read_bytes())
     return Puppet(FaceFinder(models), Segmenter(models[MATTE_MODEL]), digest.hexdigest(), options.get("setup_cache"))
 
 
@@ -120,16 +120,9 @@ def pose_track(take: Take) -> np.ndarray:
     mouth = None
     if not take.listening:
         mouth = mouth_track(take.phones, seconds) if take.phones is not None else mouth_from_sound(speech, seconds)
-        if take.phones is not None:
-            _louder_is_wider(mouth, level)
+        louder_is_wider(mouth, level)
     speaking = Speaking(loudness=level, stresses=take.stresses, listening=take.listening, gaze=take.gaze)
     return animate(mouth, speaking, take.num_frames, take.rate, take.seed)
-
-
-def _louder_is_wider(mouth: np.ndarray, level: np.ndarray) -> None:
-    gain = smoothed(np.clip(np.clip(level, 0, 2) ** 0.35, *_GAIN_RANGE), 0.16)
-    for name in ("jaw", "lowdn", "upup"):
-        mouth[:, MOUTH_CHANNELS.index(name)] *= gain
 
 
 def _at_frame_size(take: Take) -> UInt8Array:

@@ -17,6 +17,7 @@ from s2v_model.puppet.fill import filled
 from s2v_model.puppet.head import HEAD_LIMITS, head_bases
 from s2v_model.puppet.matte import Backdrop, Segmenter, build_backdrop
 from s2v_model.puppet.mouth import Mouth, build_mouth
+from s2v_model.puppet.shading import shade_fields
 from s2v_model.puppet.shape import Shape, measure
 from s2v_model.puppet.sheets import PARAMETERS, displacements, smoothstep
 
@@ -41,6 +42,8 @@ class Rig:
     upper_fields: Float32Array
     """(parameters, rows, columns, 2), px: the upper sheet on the face grid."""
     lower_fields: Float32Array
+    shade_fields: Float32Array
+    """(parameters, rows, columns): light lost on the face grid."""
     head_fields: Float32Array
     backdrop: Backdrop
     texture: UInt8Array
@@ -83,6 +86,7 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
         lower_points=lower_points,
         upper_fields=upper_fields,
         lower_fields=lower_fields,
+        shade_fields=shade_fields(shape, face_grid),
         head_fields=turns,
         backdrop=backdrop,
         texture=_doubled(person),
