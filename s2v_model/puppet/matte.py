@@ -73,7 +73,7 @@ class Segmenter:
         if not inside.size or float((inside > 0.5).mean()) < _SURE:
             return None
         # The face itself is never see-through, whatever the model thinks of glasses or a beard.
-        return np.maximum(full, cv2.GaussianBlur(face, (0, 0), 2.0).astype(np.float32) / 255)
+        return np.asarray(np.maximum(full, cv2.GaussianBlur(face, (0, 0), 2.0).astype(np.float32) / 255))
 
 
 def build_backdrop(rgb: UInt8Array, matte: Float32Array | None, reach: Float32Array) -> Backdrop:

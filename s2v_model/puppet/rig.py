@@ -143,7 +143,7 @@ def _reach(shape: Shape, turns: Float32Array, head_grid: Grid, face_grid: Grid, 
     full[full < 0.02] = 0
     x0, y0, x1, y1 = face_grid.box
     full[y0:y1, x0:x1] += 0.30 * shape.unit
-    return full
+    return np.asarray(full)
 
 
 def _healed(rgb: UInt8Array, shape: Shape) -> UInt8Array:

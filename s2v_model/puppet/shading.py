@@ -3,6 +3,8 @@
 In: a `Shape` and a grid. Out: for some parameters, the share of light that is lost at each node. Knows no colours.
 """
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +54,7 @@ def _spot(local: FloatArray, at: FloatArray, wide: float, tall: float) -> FloatA
 def _tube(local: FloatArray, points: FloatArray, width: float) -> FloatArray:
     """A soft line through `points` (n, 2)."""
     nearest = np.full(local.shape[:-1], np.inf)
-    for start, end in zip(points, points[1:], strict=False):
+    for start, end in pairwise(points):
         way = end - start
         along = np.clip(((local - start) @ way) / (way @ way + 1e-9), 0, 1)
         nearest = np.minimum(nearest, ((local - start - along[..., None] * way) ** 2).sum(-1))

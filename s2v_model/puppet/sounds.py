@@ -112,12 +112,13 @@ def _layers() -> tuple[tuple[Float32Array, Float32Array], ...]:
 @cache
 def _mel_bands() -> FloatArray:
     """(NUM_BANDS, bins): triangles on the mel scale, 60 to 7600 Hz."""
-    edges = np.linspace(*(2595 * np.log10(1 + f / 700) for f in (60.0, 7600.0)), NUM_BANDS + 2)
+    low, high = (2595 * np.log10(1 + hz / 700) for hz in (60.0, 7600.0))
+    edges = np.linspace(low, high, NUM_BANDS + 2)
     centres = 700 * (10 ** (edges / 2595) - 1)
     bins = np.arange(_FFT // 2 + 1) * SPEECH_RATE_HZ / _FFT
     rise = (bins - centres[:-2, None]) / (centres[1:-1] - centres[:-2])[:, None]
     fall = (centres[2:, None] - bins) / (centres[2:] - centres[1:-1])[:, None]
-    return np.maximum(0, np.minimum(rise, fall))
+    return np.asarray(np.maximum(0, np.minimum(rise, fall)))
 
 
 def _framed(speech: Float32Array, seconds: float) -> FloatArray:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from train_sounds import HELD_OUT, Spoken, orders, speak
 
-from s2v_model.puppet.sounds import loudness, louder_is_wider, mouth_from_sound
+from s2v_model.puppet.sounds import louder_is_wider, loudness, mouth_from_sound
 from s2v_model.puppet.visemes import CONTROL_HZ, MOUTH_CHANNELS, mouth_track, shapes_of, smoothed
 
 JAW, PRESS = MOUTH_CHANNELS.index("jaw"), MOUTH_CHANNELS.index("press")

@@ -105,7 +105,7 @@ def framed(picture: np.ndarray, face: Face, height: int) -> tuple[np.ndarray, np
 
 def lower_face(frame: np.ndarray, points: np.ndarray, height: int) -> np.ndarray:
     """The third of the frame about the mouth."""
-    x, y = (points[[13, 14], :2].mean(0) + [0, -0.02 * len(frame)]).astype(int)
+    x, y = (points[[13, 14], :2].mean(0) - np.array([0, 0.02 * len(frame)])).astype(int)
     left = int(np.clip(x - height / 2, 0, frame.shape[1] - height))
     top = int(np.clip(y - height / 2, 0, frame.shape[0] - height))
     return np.ascontiguousarray(frame[top : top + height, left : left + height])

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 
@@ -100,7 +101,9 @@ def main() -> None:
     print(f"{rows / CONTROL_HZ / 60:.0f} minutes of speech, {len(bands)} sentences", flush=True)
     layers = train(bands, targets, arguments.epochs, random)
     arrays = {
-        f"{name}{k}": value.astype(np.float16) for k, pair in enumerate(layers) for name, value in zip("wb", pair)
+        f"{name}{k}": value.astype(np.float16)
+        for k, pair in enumerate(layers)
+        for name, value in zip("wb", pair, strict=True)
     }
     np.savez_compressed(arguments.out, **arrays)
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e3:.0f} kB")
@@ -204,12 +207,12 @@ def train(
     rows = np.concatenate([np.pad(b, ((reach, reach), (0, 0)), mode="edge") for b in bands]).astype(np.float32)
     lengths = np.array([len(b) for b in bands])
     starts = np.cumsum(np.r_[0, lengths[:-1] + 2 * reach]) + reach
-    centres = np.concatenate([start + np.arange(n) for start, n in zip(starts, lengths)])
+    centres = np.concatenate([start + np.arange(n) for start, n in zip(starts, lengths, strict=True)])
     wanted = np.concatenate(targets).astype(np.float32)
     offsets = np.array(sounds.CONTEXT)
     mean, scale = np.tile(rows.mean(0), len(offsets)), np.tile(1 / (rows.std(0) + 1e-3), len(offsets))
     sizes = (len(mean), *HIDDEN, len(MOUTH_CHANNELS))
-    weights = [(random.normal(size=(a, b)) * np.sqrt(2 / a)).astype(np.float32) for a, b in zip(sizes, sizes[1:])]
+    weights = [(random.normal(size=(a, b)) * np.sqrt(2 / a)).astype(np.float32) for a, b in pairwise(sizes)]
     biases = [np.zeros(b, np.float32) for b in sizes[1:]]
     state = [[np.zeros_like(p), np.zeros_like(p)] for p in (*weights, *biases)]
     step, began, total = 0, time.time(), epochs * (len(centres) // _BATCH)
@@ -221,9 +224,9 @@ def train(
             one, gradients = _gradients((inputs - mean) * scale, wanted[picked], weights, biases)
             loss += one
             step += 1
-            _adam([*weights, *biases], gradients, state, step, _RATE * (1 - step / (total + 1)) ** 1.0)
+            _adam([*weights, *biases], gradients, state, step, _RATE * (1 - step / (total + 1)))
         print(f"epoch {epoch + 1}: loss {loss * _BATCH / len(order):.4f}, {time.time() - began:.0f} s", flush=True)
-    return [(mean, scale), *zip(weights, biases)]
+    return [(mean, scale), *zip(weights, biases, strict=True)]
 
 
 def _gradients(
@@ -231,7 +234,7 @@ def _gradients(
 ) -> tuple[float, list[np.ndarray]]:
     closures = list(sounds.CLOSURES)
     values = [inputs]
-    for weight, bias in zip(weights[:-1], biases[:-1]):
+    for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
         values.append(np.maximum(values[-1] @ weight + bias, 0))
     output = values[-1] @ weights[-1] + biases[-1]
     error = output - wanted
@@ -253,10 +256,11 @@ def _gradients(
 def _adam(
     parameters: list[np.ndarray], gradients: list[np.ndarray], state: list[list[np.ndarray]], step: int, rate: float
 ) -> None:
-    for parameter, gradient, (first, second) in zip(parameters, gradients, state):
-        first += 0.1 * (gradient - first)
-        second += 0.001 * (gradient**2 - second)
-        parameter -= rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+    for parameter, gradient, moments in zip(parameters, gradients, state, strict=True):
+        moments[0] += 0.1 * (gradient - moments[0])
+        moments[1] += 0.001 * (gradient**2 - moments[1])
+        way = moments[0] / (1 - 0.9**step) / (np.sqrt(moments[1] / (1 - 0.999**step)) + 1e-8)
+        np.subtract(parameter, rate * way, out=parameter)
 
 
 if __name__ == "__main__":
