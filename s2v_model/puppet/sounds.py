@@ -80,7 +80,7 @@ def features(speech: Float32Array, count: int) -> Float32Array:
     logs = np.clip(logs, -12, 3) / 4
     # Half of the long-term spectrum goes: microphones differ, voices should not vanish.
     said = logs.mean(1) > np.percentile(logs.mean(1), 30)
-    return (logs - 0.5 * logs[said].mean(0)).astype(np.float32)
+    return np.asarray(logs - 0.5 * logs[said].mean(0), np.float32)
 
 
 def in_context(bands: Float32Array) -> Float32Array:
