@@ -206,7 +206,12 @@ def _front(page: Page, known: frozenset[str], scribe: Scribe) -> tuple[int, Meta
     for row in range(start, end):
         _read_title_line(page, row, meta, is_first=row == start)
         found = page.speech_at(row)
-        if found is not None and found.form == "colon" and is_capital(found.label):
+        if (
+            found is not None
+            and found.form == "colon"
+            and is_capital(found.label)
+            and found.label.lower() != found.label
+        ):
             scribe.warn(f"{shown(found.label)} does not speak below, so this is the title block and not spoken.", row)
     return end, meta
 
