@@ -9,11 +9,9 @@ import re
 from tasks.domain.speech import Script
 from tasks.formats.labels import folded, is_capital, tidy
 from tasks.formats.languages import language_tag
-from tasks.formats.markup import without_emphasis
+from tasks.formats.markup import without_blocks, without_emphasis
 from tasks.formats.scribe import Scribe
 
-_BONEYARD = re.compile(r"/\*.*?\*/", re.DOTALL)
-_NOTE = re.compile(r"\[\[.*?\]\]", re.DOTALL)
 _TITLE_KEY = re.compile(
     r"(title|credit|authors?|written by|source|notes?|(?:draft )?date|contact(?: info)?|copyright|language|revision|"
     r"format|episode|series|watermark)\s*:\s*(.*)",
@@ -30,9 +28,7 @@ _BRACKETED = re.compile(r"\[([^\[\]]*)\]\.?")
 
 def without_notes(text: str) -> str:
     """`text` without its boneyards and notes; line numbers stay."""
-    for pattern in (_BONEYARD, _NOTE):
-        text = pattern.sub(lambda match: "\n" * match[0].count("\n"), text)
-    return text
+    return without_blocks(without_blocks(text, "/*", "*/"), "[[", "]]")
 
 
 def cue_at(lines: list[str], index: int, known: frozenset[str]) -> tuple[str, tuple[str, ...]] | None:
@@ -153,8 +149,10 @@ class _Reader:
             index += 1
         text = " ".join(texts)
         bracketed = _BRACKETED.fullmatch(text)
-        if text and not self.scribe.loose_mark(text):
-            self.scribe.action(bracketed[1] if bracketed else text, row)
+        if bracketed is not None:
+            self.scribe.action(bracketed[1], row)
+        elif text and not self.scribe.loose_mark(text):
+            self.scribe.action(text, row)
         return index
 
 

@@ -94,30 +94,28 @@ def _with_colon(line: str) -> _Found | None:
 
 
 def _with_bracket(line: str) -> _Found | None:
-    """`NAME [softly] words`."""
+    """`NAME [softly] words` and `NAME. [softly] words`; with parentheses it is the form of `NAME. words`."""
     name = _NAME.match(line)
-    if name is None or name.end() >= len(line) or line[name.end()] not in "[【(（":
+    if name is None or name.end() >= len(line) or line[name.end()] not in "[(（":
         return None
     directions, end = _directions(line, name.end())
     label = tidy(name[0])
-    if not directions or not _is_label(label) or not is_capital(label):
+    if not directions or not _is_label(label):
         return None
-    stop = re.match(r"\.(?!\.)", line[end:])
-    return label, directions, line[end + (1 if stop else 0) :].strip(), "bracket"
+    return label, directions, _after_stop(line[end:]), "bracket" if line[name.end()] == "[" else "stop"
 
 
 def _with_stop(line: str) -> _Found | None:
     """`NAME. words`, where the stop is not that of an abbreviation."""
     head = line[: MAX_LABEL_CHARACTERS + 1]
-    for match in re.finditer(r"\.(?=\s|$|\[)", head):
+    for match in re.finditer(r"\.(?=\s|$)", head):
         label = head[: match.start()]
         if _ABBREVIATION.search(label):
             continue
         if not _NAME.fullmatch(label) or not _is_label(tidy(label)):
             return None
         words = line[match.end() :].strip()
-        directions, end = _directions(words, 0) if words.startswith("[") else ((), 0)
-        return (tidy(label), directions, _after_stop(words[end:]), "stop") if words else None
+        return (tidy(label), (), words, "stop") if words else None
     return None
 
 
@@ -137,7 +135,9 @@ def _directions(line: str, start: int) -> tuple[tuple[str, ...], int]:
 
 
 def _is_label(label: str) -> bool:
-    return 0 < len(label) <= MAX_LABEL_CHARACTERS and len(label.split()) <= MAX_LABEL_WORDS and _has_letter(label)
+    is_short = 0 < len(label) <= MAX_LABEL_CHARACTERS and len(label.split()) <= MAX_LABEL_WORDS
+    stops = (label[: stop.start()] for stop in re.finditer(r"\.\s", label))
+    return is_short and _has_letter(label) and all(_ABBREVIATION.search(head) for head in stops)
 
 
 def _has_letter(label: str) -> bool:
@@ -162,15 +162,18 @@ def speaking(candidates: list[Labelled], known: frozenset[str]) -> frozenset[tup
     The cast and capitals decide; a label in small letters speaks where the file has none in capitals, or where it
     returns. Names that end in a stop need a file that is written so: "OK. Fine." is no speaker among `NAME: words`.
     """
-    colons = _speaking_with_colon([each for each in candidates if each.form == "colon"], known)
-    others = [each for each in candidates if each.form != "colon"]
-    num_colons = sum(each.key in colons for each in candidates if each.form == "colon")
-    stops = _speaking_with_stop(
-        others, known, colons, is_style=len([o for o in others if _is_sure(o, known)]) > num_colons
+    by_form = {form: [each for each in candidates if each.form == form] for form in ("colon", "bracket", "stop")}
+    colons = _speaking_with_colon(by_form["colon"], known)
+    brackets = {each.key for each in by_form["bracket"] if each.key in colons or _is_sure(each, known)}
+    sure = colons | brackets
+    is_style = sum(_is_sure(each, known) for each in by_form["stop"]) > sum(
+        each.key in colons for each in by_form["colon"]
     )
-    return frozenset(
-        {(key, "colon") for key in colons | stops} | {(key, form) for key in stops for form in ("stop", "bracket")}
-    )
+    stops = _speaking_with_stop(by_form["stop"], known, sure, is_style=is_style)
+    if not sure | stops:
+        stops = _returning(by_form["stop"])
+    speakers = sure | stops
+    return frozenset((key, form) for key in speakers for form in by_form)
 
 
 def _speaking_with_colon(candidates: list[Labelled], known: frozenset[str]) -> frozenset[str]:
@@ -178,22 +181,25 @@ def _speaking_with_colon(candidates: list[Labelled], known: frozenset[str]) -> f
     is_in_capitals = any(_is_sure(each, frozenset()) for each in candidates)
     counts = Counter(each.key for each in candidates)
     for key, count in counts.items():
-        if key in sure or key in CUES or key in _ORDINARY:
-            continue
-        if count > 1 or not is_in_capitals:
+        if key not in CUES and key not in _ORDINARY and (count > 1 or not is_in_capitals):
             sure.add(key)
     return frozenset(sure)
 
 
 def _speaking_with_stop(
-    candidates: list[Labelled], known: frozenset[str], colons: frozenset[str], *, is_style: bool
+    candidates: list[Labelled], known: frozenset[str], sure: frozenset[str], *, is_style: bool
 ) -> frozenset[str]:
-    speakers = {each.key for each in candidates if each.key in known or each.key in colons}
+    speakers = {each.key for each in candidates if each.key in known or each.key in sure}
     if not is_style:
         return frozenset(speakers)
     counts = Counter(each.key for each in candidates)
     capitals = {each.key for each in candidates if _is_sure(each, known)}
     opening = {each.key for each in candidates if each.opens_paragraph}
-    opens_none = len(opening) <= 1
-    speakers |= {key for key in capitals if counts[key] > 1 or key in opening or opens_none}
-    return frozenset(speakers)
+    has_no_paragraphs = len(opening) <= 1
+    return frozenset(speakers | {key for key in capitals if counts[key] > 1 or key in opening or has_no_paragraphs})
+
+
+def _returning(candidates: list[Labelled]) -> frozenset[str]:
+    """Names in small letters ("Helmer. Is it you?") that open several paragraphs of a text without other labels."""
+    counts = Counter(each.key for each in candidates if each.opens_paragraph and len(each.label.split()) <= 3)
+    return frozenset(key for key, count in counts.items() if count > 1)

@@ -5,7 +5,6 @@ In and out: text. Does not know what the words are for.
 
 import re
 
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _IMAGE = re.compile(r"!\[([^\[\]]*)\]\([^()\s]*\)")
 _LINK = re.compile(r"\[([^\[\]]+)\]\((?:https?:|mailto:|/|\.|#)[^()\s]*\)")
 _STRONG = re.compile(r"(\*{1,3})(?=[^\s*])([^*\n]+?)(?<=[^\s*])\1")
@@ -22,9 +21,14 @@ def without_emphasis(text: str) -> str:
     return _ESCAPE.sub(r"\1", text)
 
 
-def without_comments(text: str) -> str:
-    """`text` without <!-- comments -->; line numbers stay."""
-    return _COMMENT.sub(lambda match: "\n" * match[0].count("\n"), text)
+def without_blocks(text: str, opening: str, closing: str) -> str:
+    """`text` without what stands between the two marks, and without them; line numbers stay."""
+    kept: list[str] = []
+    at = 0
+    while (start := text.find(opening, at)) >= 0 and (end := text.find(closing, start + len(opening))) >= 0:
+        kept += (text[at:start], "\n" * text.count("\n", start, end))
+        at = end + len(closing)
+    return "".join((*kept, text[at:]))
 
 
 def plain_line(line: str) -> str:

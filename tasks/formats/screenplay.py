@@ -11,15 +11,13 @@ from tasks.domain.speech import Script
 from tasks.formats.findings import shown
 from tasks.formats.labels import CUES, Labelled, is_capital, labelled, speaking
 from tasks.formats.languages import language_tag
-from tasks.formats.markup import is_rule, plain_line, without_comments
+from tasks.formats.markup import is_rule, plain_line, without_blocks
 from tasks.formats.scribe import Scribe
 
 _HEADING = re.compile(r"\s{0,3}#{1,6}(?!\w)\s*(.*?)\s*#*\s*")
 _SONG = re.compile(r"\s*[♪♫♬♩]+\s*")
 _ACTION = re.compile(r"(?:\[([^\[\]]*)\]|【([^【】]*)】|\(([^()]*)\)|（([^（）]*)）)\.?")
-_META = re.compile(
-    r"(title|author|authors|by|written by|language)\s*[:：]?\s+(.+)|(title|author|language)\s*[:：](.+)", re.IGNORECASE
-)
+_META = re.compile(r"(title|author|language)s?\s*[:：]\s*(.+)|(by|written by)\s*[:：]?\s+(.+)", re.IGNORECASE)
 _STAGE = re.compile(r"(\*|_)(?=\S)([^*_]+)(?<=\S)\1\.?")
 
 
@@ -59,7 +57,7 @@ class Meta:
 def read_page(text: str, known: frozenset[str], *, is_markdown: bool) -> Page:
     """Find the labels of a screenplay, and which of them speak."""
     if is_markdown:
-        text = without_comments(text)
+        text = without_blocks(text, "<!--", "-->")
     lines = text.split("\n")
     candidates: dict[int, Labelled] = {}
     songs: set[int] = set()
@@ -137,23 +135,24 @@ class _Reader:
         match = _ACTION.fullmatch(bare)
         if match is not None:
             return next(group for group in match.groups() if group is not None)
-        if bare.startswith("[") and "]" not in bare:
-            return self._long_action(bare, row)
+        for opening, closing in ("[]", "()"):
+            if bare.startswith(opening) and closing not in bare:
+                return self._long_action(bare, row, opening, closing)
         if self.page.is_markdown and self.page.speech_at(row) is None:
             stage = _STAGE.fullmatch(line.strip())
             return stage[2] if stage is not None else None
         return None
 
-    def _long_action(self, bare: str, row: int) -> str | None:
+    def _long_action(self, bare: str, row: int, opening: str, closing: str) -> str | None:
         """A bracket that closes at the end of a later line of the same paragraph."""
         text = bare[1:]
         for next_row in range(row + 1, min(row + 40, len(self.page.lines) + 1)):
             line = self.page.lines[next_row - 1].strip()
-            if not line or "[" in line:
+            if not line or opening in line:
                 return None
             text = f"{text} {line}"
-            if "]" in line:
-                if not line.rstrip(".").endswith("]"):
+            if closing in line:
+                if not line.rstrip(".").endswith(closing):
                     return None
                 self.skip_to = next_row + 1
                 return text.rstrip(".")[:-1]
@@ -207,8 +206,13 @@ def _front(page: Page, known: frozenset[str], scribe: Scribe) -> tuple[int, Meta
     for row in range(start, end):
         _read_title_line(page, row, meta, is_first=row == start)
         found = page.speech_at(row)
-        if found is not None and found.form == "colon" and is_capital(found.label) and row > start:
-            scribe.warn(f"{shown(found.label)} stands in the title block and does not speak below.", row)
+        if (
+            found is not None
+            and found.form == "colon"
+            and is_capital(found.label)
+            and found.label.lower() != found.label
+        ):
+            scribe.warn(f"{shown(found.label)} does not speak below, so this is the title block and not spoken.", row)
     return end, meta
 
 
@@ -226,8 +230,8 @@ def _read_title_line(page: Page, row: int, meta: Meta, *, is_first: bool) -> Non
     heading = _HEADING.fullmatch(line)
     bare = plain_line(heading[1] if heading else line).strip()
     match = _META.fullmatch(bare)
-    if match is not None and (not is_first or match[3]):
-        _keep(meta, (match[1] or match[3]).lower(), (match[2] or match[4]).strip())
+    if match is not None and (not is_first or match[1]):
+        _keep(meta, (match[1] or "author").lower(), (match[2] or match[4]).strip())
     elif heading is not None and meta.title is not None:
         meta.chapters.append((bare, row))
     elif meta.title is None and (is_first or heading is not None):
@@ -245,7 +249,7 @@ def _is_name(text: str) -> bool:
 def _keep(meta: Meta, key: str, value: str) -> None:
     if key == "title":
         meta.title = value
-    elif key == "language":
+    elif key in ("lang", "language"):
         meta.language = language_tag(value)
     else:
         meta.author = value

@@ -56,16 +56,13 @@ class _Reader:
 
     def span(self, voice: str | None, text: str, row: int) -> None:
         if voice is not None:
-            self._speak(self._label(voice, row), text.replace("\n", " "), row)
+            self._speak(self._label(voice, row), text.replace("\n", " "), row, is_tag=True)
             return
         for index, line in enumerate(text.split("\n")):
             self._line(line.strip(), row, is_first=index == 0)
 
     def _label(self, voice: str, row: int) -> str:
-        """A voice tag is a name as it is shown; labels of scripts are in capitals, so that one lesson has one set of
-
-        labels and of line ids in every format.
-        """
+        """The label of a voice tag: in capitals, so that a script has the same labels and ids in every format."""
         if len(voice) > MAX_LABEL_CHARACTERS:
             self.scribe.warn(f"the voice {shown(voice)} is too long for a name and was cut.", row)
             voice = voice[:MAX_LABEL_CHARACTERS]
@@ -101,11 +98,18 @@ class _Reader:
             self.scribe.action(line, row)
 
     def _speak(
-        self, label: str, words: str, row: int, *, directions: tuple[str, ...] = (), is_sung: bool = False
+        self,
+        label: str,
+        words: str,
+        row: int,
+        *,
+        directions: tuple[str, ...] = (),
+        is_sung: bool = False,
+        is_tag: bool = False,
     ) -> None:
         same = self.speaker is not None and folded(self.speaker) == folded(label)
         self.speaker = label
-        if same and self.scribe.has_open_speech and _UNFINISHED.search(self.last) and words[:1].islower():
+        if same and is_tag and self.scribe.has_open_speech and self.last[-1:].isalnum() and words[:1].islower():
             self.scribe.more(words)  # one sentence over two cues
         else:
             self.scribe.speech(label, words, row, directions=directions, is_sung=is_sung)

@@ -82,7 +82,7 @@ def _read(text: str, name: str) -> Table:
     except csv.Error as error:
         raise ScriptError("this is no table.", where=name, remedy="Save it as CSV in UTF-8.") from error
     rows = [(row, cells) for row, cells in rows if any(cell.strip() for cell in cells)]
-    columns = tuple(_column(cell) for cell in rows[0][1])
+    columns = tuple(_column(cell) for cell in rows[0][1]) if rows else ()
     _check_columns(columns, name)
     return Table(columns=columns, rows=tuple(rows[1:]))
 

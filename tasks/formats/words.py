@@ -17,7 +17,7 @@ _AMOUNT = r"(\d{1,6}(?:[.,]\d{1,3})?)\s*(ms|s|sec|seconds?)?"
 # A bracket within the words is a direction, and the full stop behind it belongs to it: "Yes. [Rises]. No."
 _INLINE = re.compile(
     rf"\{{\s*(?P<kind>pause|overlap)\s*[:=]?\s*{_AMOUNT}\s*\}}"
-    r"|\[(?P<square>[^\[\]]*)\](?:\.(?!\.))?|【(?P<lens>[^【】]*)】。?",
+    r"|\[(?P<square>[^\[\]]*)\](?:\.(?!\.))?",
     re.IGNORECASE,
 )
 _LEADING = re.compile(r"\s*(?:\(([^()]*)\)|（([^（）]*)）)(?:\.(?!\.))?\s*")
@@ -80,8 +80,11 @@ def join(texts: Iterable[str]) -> str:
 def _closed(text: str) -> str:
     """Close each gap that a removed mark left: no space before punctuation or between CJK characters."""
     text = re.sub("[ \t\n]+", " ", text)  # first, so that no pattern below meets a long run of spaces
+    if _GAP not in text:
+        return text.strip()
     gap = f" ?{_GAP}[ {_GAP}]*"
     text = re.sub(f"(?<=[{_CJK}]){gap}(?=[{_CJK}])", "", text)
+    text = re.sub(f"([,;:]){gap}\\1", r"\1", text)
     text = re.sub(f"{gap}(?=[,;:!?，。；：！？、])", "", text)
     return re.sub(gap, " ", text).strip()
 
@@ -114,7 +117,7 @@ def _without_inline(raw: str, directions: list[str]) -> tuple[str, list[tuple[st
         if match["kind"]:
             marks.append((match["kind"].lower(), seconds_of(match[2], match[3])))
             return _MARK
-        text = (match["square"] or match["lens"] or "").strip()
+        text = match["square"].strip()
         pause = pause_of(text, default=None)
         if pause is not None:
             marks.append(("pause", pause))

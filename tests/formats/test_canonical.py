@@ -95,7 +95,7 @@ def test_a_shot_a_script_and_a_consent_come_back_exactly() -> None:
         end_frame=25,
         framing=Framing(crop=(0, 0, 10, 20), width=64, height=64, face_box=(1, 1, 2, 2)),
         portrait=portrait,
-        stem=None,
+        speech=None,
         speech_digest="d",
         phones=(ShotPhone(symbol="ə", start_ms=0, end_ms=40),),
         rate=Fraction(30000, 1001),
