@@ -7,7 +7,7 @@ Knows no speakers, no loudness target and no store.
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +25,7 @@ from tasks.media.container import MediaLimits, SourceFile, open_media, source_fi
 from tasks.media.decoding import TrackReader
 from tasks.media.levels import QUIET_DBFS
 from tasks.media.probe import MediaFacts, probe_source, unwatched
+from tasks.media.storage import disk_errors, unwritable
 from tasks.media.wav import write_wav
 
 Float32Array = npt.NDArray[np.float32]
@@ -59,7 +60,7 @@ def decode_recording(
     """Write the recording at `path` as driving speech and as master, both of its exact length, aligned at sample 0.
 
     speech_out: WAV, mono, 16 kHz, s16. master_out: FLAC, 48 kHz, one or two channels, at the recording's own level.
-    Raises RecordingError as `probe` does, MediaError when writing fails, Stopped out of `watch`; leaves no file then.
+    Raises RecordingError as `probe`, StoreError when the disk refuses, Stopped out of `watch`; no file is left then.
     """
     with source_file(path, limits) as source:
         facts = probe_source(source, watch=lambda done, total: watch(done, 2 * total), limits=limits)
@@ -73,8 +74,6 @@ def decode_recording(
                 written = write_wav(speech_out, exactly(speech, num_speech))
                 if (written, master.num_samples) != (num_speech, num_master):
                     raise MediaError(f"{source.label}: the second reading differs from the first.")
-        except OSError as error:
-            raise MediaError(f"{source.label}: its decoded sound cannot be written ({error.strerror}).") from error
         except BaseException:
             speech_out.unlink(missing_ok=True)
             raise
@@ -171,7 +170,7 @@ class FlacWriter:
     """A FLAC file written in blocks, beside its name and renamed at the end. A context manager."""
 
     def __init__(self, path: Path, rate_hz: int, channels: int, *, bits: int = 16) -> None:
-        """bits: 16 or 24 a sample. Raises MediaError when it cannot be written."""
+        """bits: 16 or 24 a sample. Raises StoreError when the disk refuses."""
         self._path, self._part = path, path.with_name(path.name + ".part")
         self._layout, self._rate_hz = "mono" if channels == 1 else "stereo", rate_hz
         self._format = "s16" if bits == 16 else "s32"
@@ -179,14 +178,14 @@ class FlacWriter:
         try:
             # "file:" keeps a name with a colon or a leading dash a name. Bit-exact: no version, no date in the file.
             self._file = av.open(f"file:{self._part.absolute()}", "w", format="flac", options={"fflags": "+bitexact"})
-        except (av.error.FFmpegError, OSError) as error:
-            raise MediaError(f"{path.name} cannot be written ({error.strerror}).") from error
+        except OSError as error:
+            raise unwritable(path, error) from error
         self._stream = self._file.add_stream("flac", rate=rate_hz, options={"flags": "+bitexact"})
         self._stream.codec_context.layout = self._layout
         self._stream.codec_context.format = self._format
 
     def write(self, block: Float32Array) -> None:
-        """block: float32 (channels, n) in [-1, 1]; what lies beyond is clipped. Raises MediaError."""
+        """block: float32 (channels, n) in [-1, 1]; what lies beyond is clipped. Raises StoreError, MediaError."""
         if block.shape[1] == 0:
             return
         scale, kind = (32768.0, np.int16) if self._format == "s16" else (2147483648.0, np.int32)
@@ -203,8 +202,10 @@ class FlacWriter:
         try:
             for packet in self._stream.encode(frame):
                 self._file.mux(packet)
-        except (av.error.FFmpegError, OSError) as error:
-            raise MediaError(f"{self._path.name} cannot be written ({error.strerror}).") from error
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+        except av.error.FFmpegError as error:
+            raise MediaError(f"{self._path.name} cannot be encoded ({error.strerror}).") from error
 
     def __enter__(self) -> "FlacWriter":
         return self
@@ -213,9 +214,11 @@ class FlacWriter:
         try:
             if kind is None:
                 self._mux(None)
-            self._file.close()
+            with disk_errors(self._path) if kind is None else suppress(OSError):
+                self._file.close()
             if kind is None:
-                os.replace(self._part, self._path)
+                with disk_errors(self._path):
+                    os.replace(self._part, self._path)
         finally:
             self._part.unlink(missing_ok=True)
 

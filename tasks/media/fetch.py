@@ -23,6 +23,7 @@ import httpx
 from s2v_model.contract import Watch
 from tasks.domain.errors import EngineError, RecordingError
 from tasks.media.paths import shown
+from tasks.media.storage import disk_errors
 
 log = logging.getLogger(__name__)
 
@@ -171,20 +172,19 @@ class _Fetching:
         if _header(answer, b"content-encoding") not in ("", "identity"):
             raise _refusal(url, "the server sends it compressed.", "Download it yourself.")
         num_bytes = 0
-        try:
-            with part.open("wb") as file:
-                for block in answer.iter_stream():
-                    num_bytes += len(block)
-                    if max(num_bytes, total) > most:
-                        raise _refusal(url, f"it has more than {most / 2**20:.0f} MiB.", "Download and compress it.")
+        with disk_errors(part):
+            file = part.open("wb")
+        with file:
+            for block in answer.iter_stream():
+                num_bytes += len(block)
+                if max(num_bytes, total) > most:
+                    raise _refusal(url, f"it has more than {most / 2**20:.0f} MiB.", "Download and compress it.")
+                with disk_errors(part):
                     file.write(block)
-                    self._watch(num_bytes, max(total, num_bytes))
+                self._watch(num_bytes, max(total, num_bytes))
+            with disk_errors(part):
                 file.flush()
                 os.fsync(file.fileno())
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise EngineError(f"{shown_address(url)}: it cannot be written to disk ({_reason(error)}).") from error
         return num_bytes
 
 

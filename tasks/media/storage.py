@@ -22,6 +22,11 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (ENOSPC, EDQUOT):
-            raise full_disk(path) from error
-        raise StoreError(f"{path} cannot be written ({error.strerror or error}).") from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> StoreError:
+    """What it means that `path` took no more. FFmpeg's errors are OSErrors, too, where it was the disk that refused."""
+    if error.errno in (ENOSPC, EDQUOT):
+        return full_disk(path)
+    return StoreError(f"{path} cannot be written ({error.strerror or error}).")

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace
 
 from tasks.domain.errors import MediaError
+from tasks.media.storage import disk_errors, unwritable
 
 UInt8Array = npt.NDArray[np.uint8]
 
@@ -78,17 +79,19 @@ def write_video(
     """Write `frames`, uint8 (height, width, 3) sRGB with even sides, beside `path` and rename; returns their number.
 
     A frame may be reused by its maker after the next is asked for. What `frames` raises passes through.
-    Raises MediaError when the encoder or the disk refuses; leaves nothing half-written.
+    Raises MediaError when the encoder refuses, StoreError when the disk does; leaves nothing half-written.
     """
     part = path.with_name(path.name + ".part")
     try:
         num_frames = _encode(frames, Fraction(rate), part, encoding)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except (av.error.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise MediaError(f"{path.name} cannot be written ({reason}).", command=f"{encoding}") from error
+        with disk_errors(path):
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+    except av.error.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise unwritable(path, error) from error
+        raise MediaError(f"{path.name} cannot be encoded ({error.strerror}).", command=f"{encoding}") from error
     finally:
         part.unlink(missing_ok=True)
     return num_frames

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tasks.domain.errors import MediaError
 from tasks.domain.timing import SPEECH_RATE_HZ
+from tasks.media.storage import disk_errors
 
 Float32Array = npt.NDArray[np.float32]
 Int16Array = npt.NDArray[np.int16]
@@ -38,13 +39,15 @@ def write_wav(
     """Write s16 WAV beside `path` and rename; returns the number of samples per channel.
 
     samples: one array or blocks of it; (n,) for mono, (n, channels) else; float32 in [-1, 1] or int16.
-    Raises MediaError past 4 GiB.
+    Raises StoreError when the disk refuses, MediaError past 4 GiB.
     """
     blocks = [samples] if isinstance(samples, np.ndarray) else samples
     part = path.with_name(path.name + ".part")
     channels, num_bytes = 1, 0
     try:
-        with part.open("wb") as file:
+        with disk_errors(path):
+            file = part.open("wb")
+        with file:
             file.write(bytes(_HEADER.size))
             for block in blocks:
                 channels = 1 if block.ndim == 1 else block.shape[1]
@@ -52,10 +55,14 @@ def write_wav(
                 num_bytes += len(pcm)
                 if num_bytes > _MAX_BYTES:
                     raise MediaError(f"{path.name} would pass the 4 GiB that a WAV can hold.")
-                file.write(pcm)
-            file.seek(0)
-            file.write(_header(num_bytes, rate_hz, channels))
-        os.replace(part, path)
+                # Around the write alone: what `blocks` raises is no fault of this disk's.
+                with disk_errors(path):
+                    file.write(pcm)
+            with disk_errors(path):
+                file.seek(0)
+                file.write(_header(num_bytes, rate_hz, channels))
+                file.flush()
+                os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
     return num_bytes // (2 * channels)

@@ -1,5 +1,6 @@
 """Recordings become driving speech and a master: exact length, right channels, flat memory, nothing half-written."""
 
+import errno
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from s2v_model.contract import Stopped
-from tasks.domain.errors import MediaError, RecordingError
-from tasks.media.audio import FlacWriter, decode_recording, read_blocks, write_flac
+from tasks.domain.errors import MediaError, RecordingError, StoreError
+from tasks.media import audio, wav
+from tasks.media.audio import decode_recording, read_blocks, write_flac
 from tasks.media.levels import LevelMeter, choose_mix
 from tasks.media.wav import num_speech_samples, read_speech, read_speech_pcm, wav_facts, write_wav
 from tests.synthetic import speech_like, tone
@@ -187,15 +189,29 @@ def test_a_master_is_written_in_blocks_and_read_back(tmp_path: Path) -> None:
     assert read == pytest.approx(np.concatenate(blocks, axis=1), abs=1e-4)
 
 
-def test_a_disk_that_refuses_is_a_media_error(tmp_path: Path) -> None:
-    """A folder that is not there ends in one sentence."""
+def test_a_folder_that_is_not_there_is_a_store_error(tmp_path: Path) -> None:
+    """The disk's refusal ends in one sentence."""
     source = write_any_wav(tmp_path / "in.wav", tone(1, 440))
-    with pytest.raises(MediaError, match="cannot be written"):
+    with pytest.raises(StoreError, match="cannot be written"):
         decode_recording(source, speech_out=tmp_path / "s.wav", master_out=tmp_path / "none" / "m.flac")
-    with pytest.raises(MediaError, match="cannot be written"):
+    with pytest.raises(StoreError, match="cannot be written"):
         decode_recording(source, speech_out=tmp_path / "none" / "s.wav", master_out=tmp_path / "m.flac")
-    with pytest.raises(MediaError, match="cannot be written"), FlacWriter(tmp_path / "none" / "x.flac", 48_000, 1):
-        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav"]
+
+
+def test_a_full_disk_is_said_so_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No space left: StoreError, and neither of the two files is there, whole or half."""
+    source = write_any_wav(tmp_path / "in.wav", tone(1, 440))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for module in (audio, wav):
+        with monkeypatch.context() as patch:
+            patch.setattr(module.os, "replace", full)
+            with pytest.raises(StoreError, match=r"is full: free some space"):
+                decode_recording(source, speech_out=tmp_path / "s.wav", master_out=tmp_path / "m.flac")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav"]
 
 
 def test_a_hole_in_time_becomes_silence(tmp_path: Path) -> None:

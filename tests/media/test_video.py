@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from s2v_model.contract import Stopped
-from tasks.domain.errors import MediaError
+from tasks.domain.errors import MediaError, StoreError
 from tasks.media.video import ClipEncoding, read_frames, to_i420, to_rgb, video_facts, write_video
 from tests.synthetic import moving_frames
 
@@ -111,9 +111,9 @@ def test_frames_that_make_no_clip_are_refused(tmp_path: Path, frames: list[np.nd
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there_is_a_media_error(tmp_path: Path) -> None:
-    """The disk's refusal ends in one sentence that names the file."""
-    with pytest.raises(MediaError, match=r"clip\.mp4 cannot be written"):
+def test_what_is_no_clip_is_said_so(tmp_path: Path) -> None:
+    """A folder that is not there, a missing file and another format each end in one sentence that names the file."""
+    with pytest.raises(StoreError, match=r"clip\.mp4 cannot be written"):
         write_video(moving_frames(2, **SIZE), Fraction(25), tmp_path / "none" / "clip.mp4")
     with pytest.raises(MediaError, match=r"clip\.mp4 is no clip"):
         video_facts(tmp_path / "clip.mp4")
