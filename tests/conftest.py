@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.servers import S3Server, seaweedfs
+
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED_DATA = PROJECT.parent / "shared" / "data"
 
@@ -120,3 +122,10 @@ def store_folder(tmp_path: Path) -> Path:
 def store_uri(store_folder: Path) -> str:
     """The same, as `--store` takes it."""
     return f"file:{store_folder}"
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 service on this machine, for tests marked `server`."""
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server

@@ -10,8 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -92,6 +94,10 @@ class S3Server:
         """What a store is set to so that it reaches this server."""
         return {"endpoint": self.endpoint, "access_key": ACCESS_KEY, "secret_key": SECRET_KEY, **others}
 
+    def new_uri(self) -> str:
+        """A store in its bucket that nobody else uses."""
+        return f"s3://{BUCKET}/{uuid.uuid4().hex[:12]}"
+
     def pause(self) -> None:
         """Make it hang: it takes connections and says nothing."""
         self.process.send_signal(signal.SIGSTOP)
@@ -114,9 +120,17 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
     ports = range(5)
     port = free_ports(*ports, *(10_000 + offset for offset in ports))
     log = folder / "log"
+    # The path of a socket may have 107 characters, and a test's folder may be deep.
+    sockets = Path(tempfile.mkdtemp(prefix="troupe-"))
     with log.open("wb") as told:
         process = subprocess.Popen(
-            [weed, f"-logdir={folder / 'logs'}", "mini", f"-dir={folder / 'data'}", *_weed_flags(folder, port)],
+            [
+                weed,
+                f"-logdir={folder / 'logs'}",
+                "mini",
+                f"-dir={folder / 'data'}",
+                *_weed_flags(folder, sockets, port),
+            ],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=told,
@@ -135,17 +149,16 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
         yield server
     finally:
         end(process)
+        shutil.rmtree(sockets)
 
 
-def _weed_flags(folder: Path, port: int) -> list[str]:
-    # Sockets have short names by law: a test's folder may be deep.
-    sockets = Path(f"/tmp/troupe-test-{port}")
+def _weed_flags(folder: Path, sockets: Path, port: int) -> list[str]:
     return [
         *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={port}", f"-master.port={port + 1}"),
         *(f"-volume.port={port + 2}", f"-filer.port={port + 3}", f"-admin.port={port + 4}"),
         *(f"-s3.config={folder / 's3.json'}", "-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false"),
         *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-webdav=false", "-admin.ui=false"),
-        *(f"-s3.localSocket={sockets}-s3.sock", f"-filer.localSocket={sockets}-filer.sock"),
+        *(f"-s3.localSocket={sockets}/s3.sock", f"-filer.localSocket={sockets}/filer.sock"),
     ]
 
 

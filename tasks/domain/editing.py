@@ -207,5 +207,7 @@ class Programme:
     revision: str
     uri: str
     """Where its folder is, for a person."""
+    folder: str
+    """Its place in the store."""
     num_shots: int
     outputs: tuple[Delivered, ...] = ()

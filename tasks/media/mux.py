@@ -138,7 +138,8 @@ def stream_sha256(path: Path) -> str:
 
 
 def _stream_digests(path: Path) -> list[str]:
-    with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+    # MP4 or nothing: of a delivery from elsewhere, a playlist could name other files.
+    with av.open(str(path), format="mp4", options={"protocol_whitelist": "file"}) as container:
         streams = [*container.streams.video, *container.streams.audio]
         if not streams:
             raise MediaError(f"{path.name} holds neither picture nor sound.")

@@ -1,6 +1,5 @@
 """The S3 store: what it says when something is wrong, and what it does when connections break."""
 
-import hashlib
 import http.server
 import logging
 import os
@@ -28,22 +27,21 @@ from tasks.engines import stores
 from tasks.engines.stores import s3_faults
 from tasks.engines.stores.s3 import S3Store
 from tasks.engines.stores.s3 import load as load_s3
-from tests.servers import BUCKET, SECRET_KEY, CuttingProxy, S3Server, free_ports, seaweedfs
+from tests.servers import BUCKET, SECRET_KEY, CuttingProxy, S3Server, free_ports
 
 JSON = "application/json"
 FAST: dict[str, Any] = {"connect_seconds": 1.0, "read_seconds": 1.5, "attempts": 2}
 KEYS: dict[str, Any] = {"access_key": "testaccess", "secret_key": SECRET_KEY}
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
-        yield server
+@pytest.fixture
+def server(s3_server: S3Server) -> S3Server:
+    return s3_server
 
 
 @pytest.fixture
-def uri(tmp_path: Path) -> str:
-    return f"s3://{BUCKET}/{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:12]}"
+def uri(server: S3Server) -> str:
+    return server.new_uri()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What every store owes, run on the folder, on S3 (a real server) and on the fake in memory."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ from tasks.domain.errors import StoreError
 from tasks.engines import stores
 from tasks.engines.stores import Store, check_key
 from tests.fakes import MemoryStore
-from tests.servers import BUCKET, S3Server, seaweedfs
+from tests.servers import S3Server
 
 JSON = "application/json"
 HOSTILE_KEYS = [
@@ -22,12 +21,6 @@ HOSTILE_KEYS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
-        yield server
-
-
 @pytest.fixture(params=["folder", "memory", pytest.param("s3", marks=pytest.mark.server)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "folder":
@@ -35,7 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "memory":
         return MemoryStore()
     server: S3Server = request.getfixturevalue("s3_server")
-    return stores.load(f"s3://{BUCKET}/{tmp_path.name.replace('[', '-').replace(']', '')}", server.options())
+    return stores.load(server.new_uri(), server.options())
 
 
 @pytest.fixture
