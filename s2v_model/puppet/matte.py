@@ -48,7 +48,7 @@ class Backdrop:
     plate: UInt8Array
     """(height, width, 3): the background, continued behind the person."""
     person: UInt8Array
-    """(height, width, 4): the person over nothing; over `plate` it gives the portrait back."""
+    """(height, width, 4): the person over black, colours already times alpha; over `plate` it gives the portrait."""
     runs: tuple[Run, ...]
     """Where the person can get to; everywhere else the plate shows."""
 
@@ -86,10 +86,8 @@ def build_backdrop(rgb: UInt8Array, matte: Float32Array | None, reach: Float32Ar
     hidden = cv2.dilate((alpha > 8).astype(np.uint8), np.ones((5, 5), np.uint8))
     plate = filled(rgb, hidden)
     share = alpha[..., None].astype(np.float32) / 255
-    over_nothing = (rgb - (1 - share) * plate) / np.maximum(share, 0.12)
-    colours = np.where(share > 0.12, np.clip(over_nothing, 0, 255), rgb)
-    # Colours go on a little beyond the edge, so that sampling between pixels finds no background.
-    colours = filled(np.round(colours).astype(np.uint8), (alpha < 30).astype(np.uint8))
+    # What the plate does not account for is the person's: over the plate it gives the portrait back exactly.
+    colours = np.clip(np.round(rgb - (1 - share) * plate), 0, alpha[..., None]).astype(np.uint8)
     return Backdrop(plate=plate, person=np.dstack([colours, alpha]), runs=_runs(alpha, reach))
 
 

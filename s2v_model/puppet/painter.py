@@ -103,17 +103,11 @@ class Painter:
         """The person over the plate within `run`; outside the runs the plate is already there."""
         part = np.s_[run.top : run.bottom, run.left : run.right]
         person, out = self._rgba[part], self._rgb[part]
-        if not run.mixed:
-            cv2.cvtColor(person, cv2.COLOR_RGBA2RGB, dst=out)
-            return
-        alpha = person[..., 3:].astype(np.uint16)
-        mixed = person[..., :3] * alpha
-        mixed += self._rig.backdrop.plate[part] * (255 - alpha)
-        # Divided by 255, rounded.
-        mixed += 128
-        mixed += mixed >> 8
-        np.right_shift(mixed, 8, out=mixed)
-        out[:] = mixed
+        cv2.cvtColor(person, cv2.COLOR_RGBA2RGB, dst=out)
+        if run.mixed:
+            behind = cv2.cvtColor(cv2.bitwise_not(cv2.extractChannel(person, 3)), cv2.COLOR_GRAY2RGB)
+            cv2.multiply(self._rig.backdrop.plate[part], behind, dst=behind, scale=1 / 255)
+            cv2.add(out, behind, dst=out)
 
     def _face_weights(self, pose: Float32Array) -> Float32Array:
         weights = pose[_FACE].astype(np.float32)

@@ -100,11 +100,7 @@ def main() -> None:
     rows = sum(map(len, bands))
     print(f"{rows / CONTROL_HZ / 60:.0f} minutes of speech, {len(bands)} sentences", flush=True)
     layers = train(bands, targets, arguments.epochs, random)
-    arrays = {
-        f"{name}{k}": value.astype(np.float16)
-        for k, pair in enumerate(layers)
-        for name, value in zip("wb", pair, strict=True)
-    }
+    arrays = {f"{name}{k}": pair[n].astype(np.float16) for k, pair in enumerate(layers) for n, name in enumerate("wb")}
     np.savez_compressed(arguments.out, **arrays)
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e3:.0f} kB")
 
