@@ -46,7 +46,7 @@ class ActivityOptions:
     """When probabilities become spans. Boundaries err outward at the start, where consonants are weak."""
 
     on: float = 0.5
-    off: float = 0.3
+    off: float = 0.25
     min_speech_seconds: float = 0.2
     min_pause_seconds: float = 0.3
     lead_seconds: float = 0.05
