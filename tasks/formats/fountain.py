@@ -47,7 +47,7 @@ def cue_at(lines: list[str], index: int, known: frozenset[str]) -> tuple[str, tu
 
 
 def _is_name(label: str, known: frozenset[str]) -> bool:
-    if label[0] in "!.>#=~[(" or _HEADING.fullmatch(label) or label.endswith(("TO:", "TO", "?", "!")):
+    if label[0] in "!.>#=~[(" or _HEADING.fullmatch(label) or label.endswith(("TO:", " TO", "?", "!")):
         return False
     return folded(label) in known or (is_capital(label) and label != label.lower() and ":" not in label)
 

@@ -43,9 +43,11 @@ def _part_and_fall(at: Array, root: Array, share: float) -> Array:
     outward = np.stack([side * 0.95, 0.22 + 0.25 * (root[:, 1] < -4), np.full(len(at), 0.12)], -1)
     down = np.stack([side * (0.02 - 0.30 * smooth(np.full(len(at), share), 0.75, 1)), np.full(len(at), -0.02), np.full(len(at), -1.0)], -1)
     way = outward * (1 - fall)[:, None] + down * fall[:, None]
+    behind = smooth(root[:, 1], 0.0, 4.5)[:, None]
+    way = way * (1 - behind) + np.stack([root[:, 0] * 0.05, np.full(len(at), 0.30 - 0.35 * share), np.full(len(at), -1.0)], -1) * behind
     inside = smooth(8.4 - np.abs(at[:, 0]), 0, 1.6) * smooth(-at[:, 1], 2.0, 4.5) * (at[:, 2] < 5.5)
     way[:, 0] += side * 1.6 * inside
-    way[:, 0] -= side * 0.9 * smooth(np.abs(at[:, 0]), 9.6, 12.5)
+    way[:, 0] -= np.sign(at[:, 0]) * 0.9 * smooth(np.abs(at[:, 0]), 9.6, 12.5)
     way[:, 1] += 0.8 * inside
     return way
 
@@ -57,9 +59,9 @@ def ines(detail: float) -> None:
     num = round(9000 * detail)
     root = made.grow_on(lambda p: _scalp(p), num)
     long = made.rng.uniform(19.5, 23, num) + root[:, 2] * 0.75
-    lift = 0.5 + 1.7 * made.rng.random(num) ** 1.2
+    lift = 0.5 + 2.0 * made.rng.random(num) ** 1.2
     path = hair.grow(root, long, 52, _part_and_fall, made.field, lift, 0.72)
-    path = hair.wave(hair.gather(path, 170, 0.46, made.rng), 0.75, 8.0, made.rng, 0.25)
+    path = hair.wave(hair.gather(path, 170, 0.38, made.rng), 0.80, 7.5, made.rng, 0.25)
     scene.strands("hair", path, hair.taper(52, 0.042), scene.hair_material("hair", (0.034, 0.0125, 0.006), 0.30))
     gold = scene.material("gold", (0.9, 0.55, 0.18), Metallic=1.0, Roughness=0.2)
     turn = np.linspace(0, 2 * np.pi, 49)[:-1]
