@@ -18,10 +18,11 @@ from tasks.formats.languages import best_match
 from tasks.formats.screenplay import read_page, read_screenplay
 from tasks.formats.subtitles import read_subtitles
 from tasks.formats.tables import read_table, sniff
-from tasks.formats.text import CleanText, read_text
+from tasks.formats.text import MAX_BYTES, CleanText, read_text
 from tasks.formats.words import join
 
-EXTENSIONS = (".fountain", ".txt", ".md", ".markdown", ".csv", ".tsv", ".srt", ".vtt")
+__all__ = ("MAX_BYTES", "in_language", "read_script", "reading")
+
 _MARKUP = re.compile(r"\s*<(?:!doctype|html|\?xml|head|body|tt|svg)\b", re.IGNORECASE)
 _PART = re.compile(r"\.\d+$")
 """How the id of a speech's further part ends."""
