@@ -102,6 +102,18 @@ def write_wav(path: Path, samples: npt.NDArray[np.generic], rate: int = SPEECH_R
     return path
 
 
+def write_compressed(path: Path, speech: Float32Array, rate: int = SPEECH_RATE_HZ) -> Path:
+    """Mono speech as FLAC, Opus (.ogg, .opus; rate 8, 16 or 48 kHz), MP3 or AAC (.m4a), by extension."""
+    codec = {".flac": "flac", ".ogg": "libopus", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac"}[path.suffix]
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(speech[None, :], format="fltp", layout="mono")
+        frame.sample_rate = rate
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
 def portrait_like(seed: int, size: int = 512, background: tuple[int, int, int] | None = None) -> UInt8Array:
     """A drawn frontal face: uint8 (size, size, 3), sRGB. A face finder finds exactly one; the seed chooses colours."""
     generator = np.random.default_rng(seed)

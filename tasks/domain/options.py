@@ -74,3 +74,15 @@ class MarkingOptions:
 
     label: str = "AI-generated"
     """Visible in every frame; "" only by an explicit setting, which the manifest records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputOptions:
+    """How much is taken in, and from where. Part of no fingerprint: what is taken in is known by its bytes."""
+
+    max_recording_bytes: int = 20 * 2**30
+    max_recording_hours: int = 12
+    max_download_bytes: int = 4 * 2**30
+    max_download_seconds: int = 1800
+    allow: tuple[str, ...] = ()
+    """Hosts, addresses or networks that are no public ones and may be downloaded from all the same."""

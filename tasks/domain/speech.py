@@ -227,3 +227,5 @@ class Material:
     """(cast key, its own recording)."""
     transcript: Transcript | None = None
     chapters: tuple[Chapter, ...] = ()
+    pictures: tuple[tuple[str, Asset], ...] = ()
+    """(ScriptLine.picture, PNG): what the scenes of a script start from."""

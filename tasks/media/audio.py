@@ -54,15 +54,17 @@ def decode_recording(
     *,
     speech_out: Path,
     master_out: Path,
+    name: str = "",
     watch: Watch = unwatched,
     limits: MediaLimits = MediaLimits(),
 ) -> DecodedFacts:
     """Write the recording at `path` as driving speech and as master, both of its exact length, aligned at sample 0.
 
     speech_out: WAV, mono, 16 kHz, s16. master_out: FLAC, 48 kHz, one or two channels, at the recording's own level.
+    name: how messages call the recording; the file's name by default.
     Raises RecordingError as `probe`, StoreError when the disk refuses, Stopped out of `watch`; no file is left then.
     """
-    with source_file(path, limits) as source:
+    with source_file(path, limits, name) as source:
         facts = probe_source(source, watch=lambda done, total: watch(done, 2 * total), limits=limits)
         num_speech = index_at(facts.duration, SPEECH_RATE_HZ)
         num_master = index_at(facts.duration, MASTER_RATE_HZ)

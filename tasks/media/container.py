@@ -61,9 +61,12 @@ class MediaLimits:
 class SourceFile:
     """A file opened for FFmpeg: counts what is read, knows when it stalls. Has no name on purpose."""
 
-    def __init__(self, path: Path, limits: MediaLimits) -> None:
-        """Raises RecordingError for what is no regular file, is empty, too large or may not be read."""
-        self.label = f"recording {shown(path.name)}"
+    def __init__(self, path: Path, limits: MediaLimits, name: str = "") -> None:
+        """name: how messages call it; the file's name by default.
+
+        Raises RecordingError for what is no regular file, is empty, too large or may not be read.
+        """
+        self.label = f"recording {shown(name or path.name)}"
         try:
             # Without O_NONBLOCK, opening a pipe would wait for its writer.
             self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -128,8 +131,11 @@ class SourceFile:
         return block
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As a file object's."""
-        return os.lseek(self._descriptor, offset, whence)
+        """As a file object's, but -1 for a place that is not there: damaged files ask for those."""
+        try:
+            return os.lseek(self._descriptor, offset, whence)
+        except (OSError, OverflowError):
+            return -1
 
     def tell(self) -> int:
         """As a file object's."""
@@ -143,9 +149,9 @@ class SourceFile:
 
 
 @contextmanager
-def source_file(path: Path, limits: MediaLimits) -> Iterator[SourceFile]:
+def source_file(path: Path, limits: MediaLimits, name: str = "") -> Iterator[SourceFile]:
     """A `SourceFile`, closed at the end."""
-    source = SourceFile(path, limits)
+    source = SourceFile(path, limits, name)
     try:
         yield source
     finally:

@@ -7,6 +7,7 @@ Knows no faces: whether somebody is in the picture is judged elsewhere.
 import io
 import logging
 import re
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,11 @@ def read_picture(
     """
     label = name or (source.name if isinstance(source, Path) else "picture")
     where = f"portrait {shown(label)}" + (f" (speaker {speaker})" if speaker else "")
-    return _Reading(where, limits).picture(_bytes(source, where, limits))
+    content = _bytes(source, where, limits)
+    with warnings.catch_warnings():
+        # Pillow warns of damaged metadata, which we leave out anyway.
+        warnings.simplefilter("ignore")
+        return _Reading(where, limits).picture(content)
 
 
 def _bytes(source: Path | bytes, where: str, limits: PictureLimits) -> bytes:

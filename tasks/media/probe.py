@@ -73,12 +73,13 @@ class MediaFacts:
     """Index of the used stream in its container."""
 
 
-def probe(path: Path, *, watch: Watch = unwatched, limits: MediaLimits = MediaLimits()) -> MediaFacts:
+def probe(path: Path, *, name: str = "", watch: Watch = unwatched, limits: MediaLimits = MediaLimits()) -> MediaFacts:
     """Listen to `path` once.
 
+    name: how messages call it; the file's name by default.
     Raises RecordingError for what is no recording, has no usable audio track or passes a limit; Stopped out of `watch`.
     """
-    with source_file(path, limits) as source:
+    with source_file(path, limits, name) as source:
         return probe_source(source, watch=watch, limits=limits)
 
 

@@ -1,5 +1,6 @@
 """Portraits from outside: what is refused before decoding, and pixels that are upright sRGB whatever the file was."""
 
+import contextlib
 import io
 import json
 from pathlib import Path
@@ -170,6 +171,26 @@ def test_nothing_of_the_metadata_survives(face: np.ndarray) -> None:
     assert b"SECRET" not in kept
     assert {kept[at - 4 : at] for at in range(len(kept)) if kept[at - 4 : at] in (b"tEXt", b"eXIf", b"iCCP")} == set()
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(kept))), face)
+
+
+def test_damaged_metadata_is_left_out_in_silence(face: np.ndarray) -> None:
+    """A cut EXIF block neither warns nor turns the picture."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "x" * 40
+    picture = read_picture(encoded(Image.fromarray(face), "JPEG", exif=exif.tobytes()[:20]))
+    assert picture.warnings == ()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_damage_ends_in_pixels_or_in_one_sentence(face: np.ndarray, seed: int) -> None:
+    """Bytes turned over anywhere in a picture of any format raise nothing but PortraitError."""
+    generator = np.random.default_rng(seed)
+    media_format = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")[seed % 7]
+    content = bytearray(encoded(Image.fromarray(face), media_format))
+    for place in generator.integers(0, len(content) if seed % 2 else 400, 20):
+        content[place] = generator.integers(256)
+    with contextlib.suppress(PortraitError):
+        assert read_picture(bytes(content)).pixels.ndim == 3
 
 
 def test_equal_pixels_give_equal_bytes(face: np.ndarray) -> None:
