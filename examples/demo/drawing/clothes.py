@@ -30,7 +30,7 @@ def _ring(p: Array, centre: tuple[float, float, float], across: float, deep: flo
 def _wear(name: str, solid: object, colour: object, step: float, **looks: float) -> None:
     field = Field(solid, (-33, -12, -46), (33, 19, -9), step)
     points, faces = field.mesh()
-    shown = points + (0, 0, LIFT)
+    shown = points + np.array((0, 0, LIFT))
     cloth = scene.material(name, None, Roughness=0.85, Sheen_Weight=0.25, Sheen_Roughness=0.5, **looks)
     scene.roughen(cloth, 14, 0.12)
     scene.mesh(name, shown, faces, cloth, colour(points))
@@ -53,7 +53,9 @@ def blazer(cloth: RGB, shirt: RGB, step: float, broad: float = 0.9) -> None:
     def outside(p: Array) -> Array:
         edge, front = opening(p), smooth(-p[..., 1], -4, 0)
         wide = 3.4 + 1.6 * smooth(p[..., 2], -30, -21) - 3.0 * smooth(p[..., 2], -33, -43)
-        notch = np.clip((np.abs(p[..., 2] + 24.5 - 0.15 * np.abs(p[..., 0])) - 0.25), -0.2, 0.2) * smooth(edge, wide * 0.45, wide * 0.6)
+        notch = np.clip((np.abs(p[..., 2] + 24.5 - 0.15 * np.abs(p[..., 0])) - 0.25), -0.2, 0.2) * smooth(
+            edge, wide * 0.45, wide * 0.6
+        )
         lapel = smooth(edge, -0.05, 0.25) * (1 - smooth(edge, wide - 0.2, wide + 0.1)) * front
         return 0.9 * smooth(edge, -0.15, 0.15) + 0.42 * lapel * (1 + np.minimum(notch, 0) * 3) + _folds(p, 0.16)
 
@@ -87,7 +89,7 @@ def jumper(wool: RGB, step: float, broad: float = 1.02) -> None:
         d = body - 0.5 - (cables(p) + _folds(p, 0.10)) * smooth(2.5 - np.abs(body), 0, 1)
         angle = np.arctan2(p[..., 0], 2 - p[..., 1])
         rib = 0.16 * np.cos(angle * 46)
-        low = _ring(p, (0, 2.0, -16.2), 6.6, 6.5, 0.18, 1.45) - rib
+        low = _ring(p, (0, 1.9, -17.0), 6.7, 6.7, 0.20, 1.7) - rib
         high = _ring(p, (0, 2.0, -14.6), 6.2, 6.1, 0.18, 1.05) - rib
         return union(d, union(low, high, 0.8), 0.5)
 
@@ -121,6 +123,8 @@ def hoodie(cloth: RGB, shirt: RGB, cord: RGB, step: float, broad: float = 0.98) 
     tip = scene.material("tip", (0.5, 0.45, 0.35), Metallic=1.0, Roughness=0.3)
     for side, long in ((-1, 11.5), (1, 9.5)):
         t = np.linspace(0, 1, 24)
-        path = np.stack([side * (2.6 + 0.9 * np.sin(t * 2.2)), -7.3 - 1.3 * np.sin(t * 1.7) , LIFT - 20.4 - long * t], -1)
+        path = np.stack(
+            [side * (2.6 + 0.9 * np.sin(t * 2.2)), -7.3 - 1.3 * np.sin(t * 1.7), LIFT - 20.4 - long * t], -1
+        )
         scene.tube("cord", path, 0.24, rope)
         scene.tube("tip", path[-1] + np.array([(0, 0, 0), (0, 0, -1.1)]), 0.30, tip)

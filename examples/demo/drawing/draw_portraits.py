@@ -1,6 +1,7 @@
 """Draws the demo's portraits: `python draw_portraits.py ines otto kofi`.
 
-Needs, in an environment of its own (Python 3.11): bpy==5.0.1 scikit-image scipy pillow. The project itself needs none of them.
+Needs Blender as a module, in an environment of its own (Python 3.11): pip install bpy==5.0.1 scikit-image scipy pillow.
+The project itself needs none of these: the pictures are part of it. One takes some ten minutes of two cores.
 """
 
 import argparse

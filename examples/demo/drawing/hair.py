@@ -11,7 +11,7 @@ Rule = Callable[[Array, Array, float], Array]
 
 
 def roots(points: Array, faces: Array, share: Callable[[Array], Array], num: int, rng: np.random.Generator) -> Array:
-    """num points on a mesh, as dense as `share` (0..1 at points) says."""
+    """Num points on a mesh, as dense as `share` (0..1 at points) says."""
     corners = points[faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
     weight = area * share(corners.mean(1))
@@ -21,7 +21,7 @@ def roots(points: Array, faces: Array, share: Callable[[Array], Array], num: int
 
 
 def grow(start: Array, length: Array, steps: int, rule: Rule, field: Field, lift: Array, stiff: float = 0.6) -> Array:
-    """Strands that follow `rule`, keep `lift` cm (n,) above the solid once they have left it, and are `length` cm (n,) long."""
+    """Strands that follow `rule`, are `length` cm (n,) long and, once out, keep `lift` cm (n,) above the solid."""
     at = start.copy()
     way = 0.35 * field.outward(start) + rule(start, start, 0.0)
     path = [at.copy()]
@@ -51,7 +51,9 @@ def wave(paths: Array, size: float, every: float, rng: np.random.Generator, loos
     along = np.gradient(paths, axis=1)
     gone = np.concatenate([np.zeros((len(paths), 1)), np.cumsum(np.linalg.norm(np.diff(paths, axis=1), axis=2), 1)], 1)
     root = paths[:, 0]
-    phase = 1.1 * np.sin(root @ (0.8, 0.5, 0.3)) + 0.9 * np.sin(root @ (-0.3, 0.9, 0.6)) + rng.normal(0, loose, len(paths))
+    phase = (
+        1.1 * np.sin(root @ (0.8, 0.5, 0.3)) + 0.9 * np.sin(root @ (-0.3, 0.9, 0.6)) + rng.normal(0, loose, len(paths))
+    )
     angle = gone / every * 2 * np.pi + phase[:, None]
     side = np.cross(along, (0.15, -1.0, 0.1))
     side /= np.maximum(np.linalg.norm(side, axis=2, keepdims=True), 1e-6)
@@ -61,7 +63,9 @@ def wave(paths: Array, size: float, every: float, rng: np.random.Generator, loos
     return paths + grown * (np.sin(angle)[..., None] * side + 0.6 * np.cos(angle)[..., None] * other)
 
 
-def coil(start: Array, out: Array, length: Array, turns: float, radius: float, steps: int, rng: np.random.Generator) -> Array:
+def coil(
+    start: Array, out: Array, length: Array, turns: float, radius: float, steps: int, rng: np.random.Generator
+) -> Array:
     """Small springs that stand on the scalp."""
     lean = out + rng.normal(0, 0.28, out.shape)
     lean /= np.linalg.norm(lean, axis=1, keepdims=True)
@@ -71,7 +75,11 @@ def coil(start: Array, out: Array, length: Array, turns: float, radius: float, s
     t = np.linspace(0, 1, steps)[None, :, None]
     angle = 2 * np.pi * turns * t + rng.uniform(0, 6.28, (len(start), 1, 1))
     wide = radius * np.clip(t * 3, 0, 1)
-    return start[:, None] + lean[:, None] * t * length[:, None, None] + wide * (np.cos(angle) * side[:, None] + np.sin(angle) * other[:, None])
+    return (
+        start[:, None]
+        + lean[:, None] * t * length[:, None, None]
+        + wide * (np.cos(angle) * side[:, None] + np.sin(angle) * other[:, None])
+    )
 
 
 def taper(steps: int, thick: float, tip: float = 0.25) -> Array:

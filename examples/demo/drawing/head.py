@@ -1,9 +1,10 @@
 """A head: its measures, its solid and the colours of its skin. Goes in: a `Face`; comes out: distances and paint.
 
-Fine relief (lips, lids' creases, lines of age) is a height over the front view (x, z), added to the smooth solid: so paint and
-relief share their outlines and the lips' red ends exactly where their volume does.
+Fine relief (lips, lids' creases, lines of age) is a height over the front view (x, z), added to the smooth solid:
+so paint and relief share their outlines and the lips' red ends exactly where their volume does.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +41,6 @@ class Face:
     ears: float = 1.0
     age: float = 0.0
     make_up: float = 0.0
-    stubble: float = 0.0
-    freckles: float = 0.0
 
     @property
     def eye(self) -> tuple[float, float, float]:
@@ -53,7 +52,7 @@ MOUTH_Z = -6.35
 
 
 def lip_lines(face: Face, x: Array) -> tuple[Array, Array, Array]:
-    """Heights of the red's upper edge, of the line between the lips, and of the lower edge at x; they meet at the corners."""
+    """Heights at x of the red's upper edge, of the line between the lips, and of the lower edge."""
     u = np.clip(np.abs(x) / face.mouth_half, 0, 1)
     line = MOUTH_Z + face.smile * (u**2) * 1.3 - 0.05 * np.exp(-((u / 0.25) ** 2))
     arc = np.sqrt(1 - u**2.1)
@@ -83,9 +82,13 @@ def relief(face: Face, p: Array) -> Array:
     down = np.clip((line - z) / np.maximum(line - lower, 0.05), 0, 1.6)
     arc = np.sqrt(np.clip(1 - (a / face.mouth_half) ** 2, 0, 1))
     height = np.where(inside & (z >= line), 0.25 * arc * np.clip(up, 0, 1) ** 0.7 * (1.35 - up) * (up < 1.35), 0)
-    height += np.where(inside & (z < line), 0.36 * arc * np.clip(down, 0, 1) ** 0.7 * np.clip(1.45 - down, 0, 2) ** 1.2, 0)
+    height += np.where(
+        inside & (z < line), 0.36 * arc * np.clip(down, 0, 1) ** 0.7 * np.clip(1.45 - down, 0, 2) ** 1.2, 0
+    )
     height -= 0.14 * np.exp(-(((z - line) / 0.13) ** 2)) * smooth(face.mouth_half + 0.3 - a, 0, 0.5)
-    height -= 0.13 * np.exp(-(((a - face.mouth_half - 0.12) / 0.28) ** 2) - ((z - MOUTH_Z - face.smile * 1.35) / 0.35) ** 2)
+    height -= 0.13 * np.exp(
+        -(((a - face.mouth_half - 0.12) / 0.28) ** 2) - ((z - MOUTH_Z - face.smile * 1.35) / 0.35) ** 2
+    )
     height -= 0.13 * np.exp(-((x / 0.28) ** 2) - ((z + 5.0) / 0.55) ** 2)  # philtrum
     height -= 0.30 * np.exp(-((x / 1.5) ** 2) - ((z - (MOUTH_Z - face.lower_lip - 0.65)) / 0.42) ** 2)  # above the chin
     lid, _ = lid_lines(face, a)
@@ -97,7 +100,9 @@ def relief(face: Face, p: Array) -> Array:
 def _age(face: Face, a: Array, x: Array, z: Array) -> Array:
     """Folds beside the nose, bags under the eyes, lines of the brow and at the eyes' corners."""
     fold = 1.75 + (-3.9 - z) * 0.52
-    height = -(0.05 + 0.20 * face.age) * np.exp(-(((a - fold) / 0.28) ** 2)) * smooth(-z, 3.7, 4.6) * smooth(z, -7.4, -5.6)
+    height = (
+        -(0.05 + 0.20 * face.age) * np.exp(-(((a - fold) / 0.28) ** 2)) * smooth(-z, 3.7, 4.6) * smooth(z, -7.4, -5.6)
+    )
     if face.age:
         eye = face.eye[0]
         bag = -1.25 + 0.12 * (a - eye) ** 2
@@ -108,7 +113,13 @@ def _age(face: Face, a: Array, x: Array, z: Array) -> Array:
             height -= face.age * depth * np.exp(-(((z - wave) / 0.13) ** 2)) * smooth(4.6 - a, 0, 2)
         for slope in (-0.45, -0.05, 0.4):
             at = 0.05 + slope * (a - eye - 1.6)
-            height -= face.age * 0.08 * np.exp(-(((z - at) / 0.09) ** 2)) * smooth(a, eye + 1.75, eye + 2.1) * smooth(eye + 3.1 - a, 0, 0.7)
+            height -= (
+                face.age
+                * 0.08
+                * np.exp(-(((z - at) / 0.09) ** 2))
+                * smooth(a, eye + 1.75, eye + 2.1)
+                * smooth(eye + 3.1 - a, 0, 0.7)
+            )
     return height
 
 
@@ -162,7 +173,14 @@ def _ears(face: Face, q: Array, d: Array) -> Array:
     turn, lean = 0.45, 0.15
     c = np.array([7.25 * face.width, 1.6, -1.4], q.dtype)
     e = q - c
-    e = np.stack([e[..., 0] * np.cos(turn) - e[..., 1] * np.sin(turn), e[..., 0] * np.sin(turn) + e[..., 1] * np.cos(turn), e[..., 2]], -1)
+    e = np.stack(
+        [
+            e[..., 0] * np.cos(turn) - e[..., 1] * np.sin(turn),
+            e[..., 0] * np.sin(turn) + e[..., 1] * np.cos(turn),
+            e[..., 2],
+        ],
+        -1,
+    )
     e = np.stack([e[..., 0] - lean * e[..., 2], e[..., 1], e[..., 2]], -1)
     shell = ellipsoid(e, (0, 0.4, 0.3), (0.62, 1.85 * s, 2.75 * s))
     lobe = ellipsoid(e, (-0.1, -0.35, -2.1 * s), (0.55, 0.75, 0.95))
@@ -172,8 +190,8 @@ def _ears(face: Face, q: Array, d: Array) -> Array:
     return union(d, ear, 0.45)
 
 
-def paint(face: Face, p: Array, noise: Array, hairline: Array) -> Array:
-    """Colours (n, 3) of skin at points p. noise: (n,) in 0..1; hairline: (n,), 1 where hair grows from the scalp."""
+def paint(face: Face, p: Array, hairline: Array) -> Array:
+    """Colours (n, 3) of skin at points p. hairline: (n,), 1 where hair grows from the scalp."""
     x, y, z = p.T
     a = np.abs(x)
     colour = np.tile(np.array(face.skin, np.float32), (len(p), 1))
@@ -190,12 +208,12 @@ def paint(face: Face, p: Array, noise: Array, hairline: Array) -> Array:
     tint(shade, 0.45 * np.exp(-(((a - face.eye[0]) / 1.9) ** 2) - ((z - upper - 0.3) / 0.42) ** 2))
     tint(shade, (0.25 + 0.3 * face.age) * np.exp(-(((a - face.eye[0]) / 1.6) ** 2) - ((z - lower + 0.45) / 0.35) ** 2))
     if face.make_up:
-        tint((0.03, 0.016, 0.014), face.make_up * np.exp(-(((z - upper - 0.03) / 0.10) ** 2)) * (np.abs(a - face.eye[0]) < face.eye_radius * 1.25))
-    if face.stubble:
-        beard = smooth(-z, 4.6, 6.0) + smooth(a, 4.2, 5.6) * smooth(-z, 2.0, 4.0)
-        tint(tuple(c * 0.35 for c in face.skin), face.stubble * np.clip(beard, 0, 1) * smooth(-z + 0 * z, -99, -98) * smooth(z, -13.5, -11) * (0.7 + 0.6 * noise))
-    if face.freckles:
-        tint(tuple(c * f for c, f in zip(face.skin, (0.62, 0.45, 0.35), strict=True)), face.freckles * smooth(noise, 0.62, 0.72) * np.exp(-((z + 1.9) / 1.7) ** 2) * smooth(6 - a, 0, 2))
+        tint(
+            (0.03, 0.016, 0.014),
+            face.make_up
+            * np.exp(-(((z - upper - 0.03) / 0.10) ** 2))
+            * (np.abs(a - face.eye[0]) < face.eye_radius * 1.25),
+        )
     _paint_lips(face, p, tint)
     ears = smooth(a, 7.4 * face.width, 8.3 * face.width)
     colour += (np.array(face.blush, np.float32) - colour) * (0.35 * ears)[:, None]
@@ -203,11 +221,14 @@ def paint(face: Face, p: Array, noise: Array, hairline: Array) -> Array:
     return colour + (scalp - colour) * hairline[:, None]
 
 
-def _paint_lips(face: Face, p: Array, tint: object) -> None:
+def _paint_lips(face: Face, p: Array, tint: Callable[[RGB, Array], None]) -> None:
     x, _, z = p.T
     top, line, bottom = lip_lines(face, x)
     edge = 0.055
     red = smooth(top - z, -edge, edge) * smooth(z - bottom, -edge, edge) * (np.abs(x) < face.mouth_half)
     tint(face.lips, red * 0.95)
     tint(tuple(c * 0.72 for c in face.lips), 0.45 * red * (z > line))
-    tint((0.05, 0.012, 0.012), 0.92 * np.exp(-(((z - line) / 0.075) ** 2)) * smooth(face.mouth_half + 0.05 - np.abs(x), 0, 0.35))
+    tint(
+        (0.05, 0.012, 0.012),
+        0.92 * np.exp(-(((z - line) / 0.075) ** 2)) * smooth(face.mouth_half + 0.05 - np.abs(x), 0, 0.35),
+    )

@@ -1,12 +1,11 @@
 """What every person has: skin, eyes, lashes, brows; and what some have: glasses, rings. Builds them in the scene."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import hair
 import numpy as np
 import scene
 from head import Face, head, lid_lines, paint
-from scipy.ndimage import gaussian_filter, map_coordinates
 from shapes import Array, Field, smooth
 
 
@@ -19,7 +18,6 @@ class Bust:
     points: Array
     faces: Array
     rng: np.random.Generator
-    made: dict[str, object] = field(default_factory=dict)
 
     def grow_on(self, share: hair.Callable[[Array], Array], num: int) -> Array:
         """Roots on this head."""
@@ -31,13 +29,10 @@ def bust(face: Face, hairline: hair.Callable[[Array], Array], step: float, seed:
     solid = Field(lambda p: head(face, p), (-10, -12, -25), (10, 11.5, 13), step)
     points, faces = solid.mesh()
     rng = np.random.default_rng(seed)
-    grain = gaussian_filter(rng.normal(size=(140, 140)), 0.7)
-    grain = (grain - grain.min()) / (grain.max() - grain.min())
-    noise = map_coordinates(grain, ((points[:, [0, 2]] + (10, 14)) / 0.18).T, order=1, mode="nearest")
     skin = scene.material("skin", None, Subsurface_Weight=0.22, Subsurface_Radius=(1, 0.35, 0.2), Subsurface_Scale=0.6,
                           Roughness=0.54, Specular_IOR_Level=0.42)  # fmt: skip
     scene.roughen(skin, 9, 0.03)
-    scene.mesh("head", points, faces, skin, paint(face, points, noise, hairline(points)))
+    scene.mesh("head", points, faces, skin, paint(face, points, hairline(points)))
     made = Bust(face, solid, points, faces, rng)
     _eyes(face)
     _lashes(made)
@@ -56,7 +51,7 @@ def _eyes(face: Face) -> None:
         centre = np.array(face.eye) * (side, 1, 1)
         ball = (unit * bulge[..., None]).reshape(-1, 3) + centre
         scene.mesh("eye", ball, scene.grid_faces(256, len(angles), wrap=True)[:, ::-1], wet, colours)
-        inner = centre + (-side * face.eye_radius * 1.02, -face.eye_radius * 0.40, -0.10 - face.eye_slant)
+        inner = centre + np.array((-side * face.eye_radius * 1.02, -face.eye_radius * 0.40, -0.10 - face.eye_slant))
         scene.ball("corner", tuple(inner), (0.26, 0.30, 0.16), lamp)
 
 
@@ -87,7 +82,10 @@ def _lid_edge(face: Face, t: Array, *, upper: bool) -> Array:
 def _lashes(made: Bust) -> None:
     face, rng = made.face, made.rng
     black = scene.material("lash", (0.012, 0.008, 0.007), Roughness=0.6)
-    for upper, num, long, thick in ((True, 95, 0.40 + 0.42 * face.make_up, 0.018 + 0.012 * face.make_up), (False, 46, 0.26, 0.014)):
+    for upper, num, long, thick in (
+        (True, 95, 0.40 + 0.42 * face.make_up, 0.018 + 0.012 * face.make_up),
+        (False, 46, 0.26, 0.014),
+    ):
         t = np.sort(rng.uniform(-0.82, 1.0, num))
         start = _lid_edge(face, t, upper=upper)
         fan = np.stack([0.15 + 0.75 * t, np.full(num, -0.75), np.full(num, 0.30 if upper else -0.5)], -1)
@@ -99,7 +97,9 @@ def _lashes(made: Bust) -> None:
             scene.strands("lash", path * (side, 1, 1), hair.taper(8, thick, 0.15), black)
 
 
-def brows(made: Bust, *, height: float = 2.15, arch: float = 0.45, thick: float = 0.42, num: int = 420, width: float = 0.020) -> None:
+def brows(
+    made: Bust, *, height: float = 2.15, arch: float = 0.45, thick: float = 0.42, num: int = 420, width: float = 0.020
+) -> None:
     """Brow hairs, laid along an arch above each eye."""
     face, rng = made.face, made.rng
     colour = scene.hair_material("brow", face.brow, 0.45)
@@ -114,7 +114,15 @@ def brows(made: Bust, *, height: float = 2.15, arch: float = 0.45, thick: float 
     want = np.stack([np.full(num, 0.9), np.full(num, 0.12), rise], -1)
     for side in (-1, 1):
         base = start * (side, 1, 1)
-        path = hair.grow(base, rng.uniform(0.5, 0.85, num), 8, lambda p, r, s, w=want * (side, 1, 1): w, made.field, np.full(num, 0.05), 0.2)
+        path = hair.grow(
+            base,
+            rng.uniform(0.5, 0.85, num),
+            8,
+            lambda p, r, s, w=want * (side, 1, 1): w,
+            made.field,
+            np.full(num, 0.05),
+            0.2,
+        )
         scene.strands("brow", path, hair.taper(8, width, 0.2), colour)
 
 
@@ -125,10 +133,24 @@ def glasses(face: Face, colour: scene.RGB, radius: float = 2.25, thick: float = 
     y = face.eye[1] - face.eye_radius - 1.25
     for side in (-1, 1):
         middle = np.array((side * (face.eye[0] + 0.12), y, -0.25))
-        ring = np.stack([np.cos(turn) * radius, 0.10 * (np.cos(turn) * side) ** 2 + 0.25 * np.cos(turn) * side, np.sin(turn) * radius * 0.94], -1)
+        ring = np.stack(
+            [
+                np.cos(turn) * radius,
+                0.10 * (np.cos(turn) * side) ** 2 + 0.25 * np.cos(turn) * side,
+                np.sin(turn) * radius * 0.94,
+            ],
+            -1,
+        )
         scene.tube("rim", ring + middle, thick, frame, closed=True)
-        hinge = middle + (side * radius, 0.35, 0.55)
-        rod = np.array([hinge, hinge + (side * 0.8, 1.0, 0.1), (side * 8.3 * face.width, 1.2, 0.9), (side * 8.3 * face.width, 2.6, 0.2)])
+        hinge = middle + np.array((side * radius, 0.35, 0.55))
+        rod = np.array(
+            [
+                hinge,
+                hinge + np.array((side * 0.8, 1.0, 0.1)),
+                (side * 8.3 * face.width, 1.2, 0.9),
+                (side * 8.3 * face.width, 2.6, 0.2),
+            ]
+        )
         scene.tube("rod", rod, thick * 0.9, frame)
     gap = face.eye[0] + 0.12 - radius
     s = np.linspace(-1, 1, 17)

@@ -20,19 +20,23 @@ def _scalp(p: Array, forehead: float = 0.0) -> Array:
 
 
 INES = Face(
-    skin=(0.47, 0.225, 0.125), blush=(0.52, 0.135, 0.085), lips=(0.40, 0.060, 0.060), iris=(0.16, 0.075, 0.026), brow=(0.022, 0.011, 0.007),
+    skin=(0.47, 0.225, 0.125), blush=(0.52, 0.135, 0.085), lips=(0.40, 0.060, 0.060),
+    iris=(0.16, 0.075, 0.026), brow=(0.022, 0.011, 0.007),
     width=0.97, jaw=0.86, chin=0.1, nose_width=0.92, mouth_half=2.75, upper_lip=0.78, lower_lip=1.05, smile=0.30,
     eye_radius=1.62, eye_open=1.05, eye_slant=0.16, neck=0.82, make_up=0.85, ears=0.9,
 )  # fmt: skip
 OTTO = Face(
-    skin=(0.62, 0.36, 0.27), blush=(0.62, 0.19, 0.15), lips=(0.48, 0.14, 0.12), iris=(0.10, 0.22, 0.33), brow=(0.50, 0.47, 0.43),
-    width=1.05, jaw=1.08, cheeks=1.1, nose_width=1.18, nose_length=0.25, nose_bump=0.25, mouth_half=2.85, upper_lip=0.50, lower_lip=0.78, smile=0.34,
+    skin=(0.62, 0.36, 0.27), blush=(0.62, 0.19, 0.15), lips=(0.48, 0.14, 0.12),
+    iris=(0.10, 0.22, 0.33), brow=(0.50, 0.47, 0.43),
+    width=1.05, jaw=1.08, cheeks=1.1, nose_width=1.18, nose_length=0.25,
+    nose_bump=0.25, mouth_half=2.85, upper_lip=0.50, lower_lip=0.78, smile=0.34,
     eye_radius=1.46, eye_open=0.90, eye_slant=-0.10, lid_weight=0.8, neck=1.05, ears=1.15, age=0.9,
 )  # fmt: skip
 KOFI = Face(
-    skin=(0.155, 0.066, 0.036), blush=(0.20, 0.055, 0.032), lips=(0.21, 0.052, 0.046), iris=(0.055, 0.022, 0.010), brow=(0.006, 0.004, 0.003),
+    skin=(0.155, 0.066, 0.036), blush=(0.20, 0.055, 0.032), lips=(0.21, 0.052, 0.046),
+    iris=(0.055, 0.022, 0.010), brow=(0.006, 0.004, 0.003),
     width=1.0, jaw=1.0, nose_width=1.22, nose_length=0.0, mouth_half=3.0, upper_lip=0.95, lower_lip=1.2, smile=0.26,
-    eye_radius=1.56, eye_open=1.0, eye_slant=0.06, neck=1.0, stubble=0.0,
+    eye_radius=1.56, eye_open=1.0, eye_slant=0.06, neck=1.0,
 )  # fmt: skip
 
 
@@ -41,10 +45,20 @@ def _part_and_fall(at: Array, root: Array, share: float) -> Array:
     side = np.where(root[:, 0] > -2.2, 1.0, -1.0)
     fall = np.maximum(smooth(np.abs(at[:, 0] + 2.2), 3.0, 8.0), smooth(np.full(len(at), share), 0.2, 0.5))
     outward = np.stack([side * 0.95, 0.22 + 0.25 * (root[:, 1] < -4), np.full(len(at), 0.12)], -1)
-    down = np.stack([side * (0.02 - 0.30 * smooth(np.full(len(at), share), 0.75, 1)), np.full(len(at), -0.02), np.full(len(at), -1.0)], -1)
+    down = np.stack(
+        [
+            side * (0.02 - 0.30 * smooth(np.full(len(at), share), 0.75, 1)),
+            np.full(len(at), -0.02),
+            np.full(len(at), -1.0),
+        ],
+        -1,
+    )
     way = outward * (1 - fall)[:, None] + down * fall[:, None]
     behind = smooth(root[:, 1], 0.0, 4.5)[:, None]
-    way = way * (1 - behind) + np.stack([root[:, 0] * 0.05, np.full(len(at), 0.30 - 0.35 * share), np.full(len(at), -1.0)], -1) * behind
+    way = (
+        way * (1 - behind)
+        + np.stack([root[:, 0] * 0.05, np.full(len(at), 0.30 - 0.35 * share), np.full(len(at), -1.0)], -1) * behind
+    )
     inside = smooth(8.4 - np.abs(at[:, 0]), 0, 1.6) * smooth(-at[:, 1], 2.0, 4.5) * (at[:, 2] < 5.5)
     way[:, 0] += side * 1.6 * inside
     way[:, 0] -= np.sign(at[:, 0]) * 0.9 * smooth(np.abs(at[:, 0]), 9.6, 12.5)
@@ -57,7 +71,7 @@ def ines(detail: float) -> None:
     made = parts.bust(INES, _scalp, 0.16 / detail, 1)
     parts.brows(made, arch=0.55, thick=0.36, num=460)
     num = round(9000 * detail)
-    root = made.grow_on(lambda p: _scalp(p), num)
+    root = made.grow_on(_scalp, num)
     long = made.rng.uniform(19.5, 23, num) + root[:, 2] * 0.75
     lift = 0.5 + 2.0 * made.rng.random(num) ** 1.2
     path = hair.grow(root, long, 52, _part_and_fall, made.field, lift, 0.72)
@@ -66,7 +80,9 @@ def ines(detail: float) -> None:
     gold = scene.material("gold", (0.9, 0.55, 0.18), Metallic=1.0, Roughness=0.2)
     turn = np.linspace(0, 2 * np.pi, 49)[:-1]
     for side in (-1, 1):
-        ring = np.stack([side * (7.6 + 0.3 * np.sin(turn)), 0.3 + 1.3 * np.cos(turn) * 0.5, -6.2 + 1.6 * np.sin(turn)], -1)
+        ring = np.stack(
+            [side * (7.6 + 0.3 * np.sin(turn)), 0.3 + 1.3 * np.cos(turn) * 0.5, -6.2 + 1.6 * np.sin(turn)], -1
+        )
         scene.tube("hoop", ring, 0.13, gold, closed=True)
     scene.turn(scene.everything(), yaw=5, roll=-3, nod=0)
     clothes.blazer((0.40, 0.115, 0.012), (0.56, 0.47, 0.37), 0.26 / detail)
@@ -100,7 +116,11 @@ def otto(detail: float) -> None:
 
     def side_hair(p: Array) -> Array:
         crown = np.hypot(p[:, 0] / 6.3, (p[:, 1] + 0.5) / 6.8)
-        return _scalp(p, 0.5) * smooth(np.maximum(crown, smooth(-p[:, 2], -8.5, -6) * 1.2), 0.93, 1.05) * smooth(-p[:, 2], -10.5, -8.5)
+        return (
+            _scalp(p, 0.5)
+            * smooth(np.maximum(crown, smooth(-p[:, 2], -8.5, -6) * 1.2), 0.93, 1.05)
+            * smooth(-p[:, 2], -10.5, -8.5)
+        )
 
     def swept(at: Array, root: Array, share: float) -> Array:
         side = np.sign(root[:, 0])
@@ -109,19 +129,25 @@ def otto(detail: float) -> None:
     num = round(7000 * detail)
     root = made.grow_on(side_hair, num)
     path = hair.grow(root, rng.uniform(3.0, 5.5, num), 18, swept, made.field, 0.25 + 1.0 * rng.random(num), 0.6)
-    scene.strands("hair", hair.wave(hair.gather(path, 200, 0.6, rng), 0.22, 4.5, rng, 0.4), hair.taper(18, 0.036), white)
+    scene.strands(
+        "hair", hair.wave(hair.gather(path, 200, 0.6, rng), 0.22, 4.5, rng, 0.4), hair.taper(18, 0.036), white
+    )
 
     def combed(at: Array, root: Array, share: float) -> Array:
         drop = smooth(-root[:, 2], 4.5, 6.0)
         moustache = (root[:, 2] > MOUTH_Z) & (np.abs(root[:, 0]) < 3.2)
         way = np.stack([root[:, 0] * 0.06, -0.25 * drop - 0.1, np.full(len(at), -1.0)], -1)
-        way[moustache] = np.stack([np.sign(root[:, 0]) * 1.0, np.full(len(at), -0.25), np.full(len(at), -0.35)], -1)[moustache]
+        way[moustache] = np.stack([np.sign(root[:, 0]) * 1.0, np.full(len(at), -0.25), np.full(len(at), -0.35)], -1)[
+            moustache
+        ]
         return way
 
     num = round(15000 * detail)
     root = made.grow_on(lambda p: _beard(OTTO, p), num)
     moustache = (root[:, 2] > MOUTH_Z) & (np.abs(root[:, 0]) < 3.2)
-    long = np.where(moustache, 0.95, np.interp(-root[:, 2], (0, 5, 9, 12), (0.7, 1.6, 4.4, 4.0))) * rng.uniform(0.7, 1.15, num)
+    long = np.where(moustache, 0.95, np.interp(-root[:, 2], (0, 5, 9, 12), (0.7, 1.6, 4.4, 4.0))) * rng.uniform(
+        0.7, 1.15, num
+    )
     path = hair.grow(root, long, 16, combed, made.field, np.where(moustache, 0.18, 0.15 + 0.5 * rng.random(num)), 0.45)
     path = hair.wave(hair.gather(path, 420, 0.5, rng), 0.12, 2.4, rng, 0.5)
     scene.strands("beard", path, hair.taper(16, 0.034), white)
@@ -145,7 +171,7 @@ def kofi(detail: float) -> None:
     high = smooth(root[:, 2], 1.0, 8.0)
     long = (0.35 + 3.0 * high) * rng.uniform(0.75, 1.1, num)
     path = hair.coil(root, made.field.outward(root), long, 4.5, 0.20, 30, rng)
-    path = hair.gather(path, round(900), 0.35, rng, 0.3)
+    path = hair.gather(path, 900, 0.35, rng, 0.3)
     scene.strands("hair", path, hair.taper(30, 0.035, 0.7), scene.hair_material("hair", (0.007, 0.0045, 0.0035), 0.45))
     scene.turn(scene.everything(), yaw=-5, roll=-2, nod=0)
     clothes.hoodie((0.30, 0.030, 0.016), (0.56, 0.52, 0.46), (0.80, 0.74, 0.62), 0.26 / detail)

@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Vector  # comes with bpy
 
 Array = np.ndarray
 Point = tuple[float, float, float]
@@ -155,8 +156,6 @@ def light(at: Point, towards: Point, size: float, power: float, colour: RGB = (1
 
 
 def _look(at: Point, towards: Point) -> Any:
-    from mathutils import Vector  # noqa: PLC0415 (comes with bpy, once that is loaded)
-
     return (Vector(towards) - Vector(at)).to_track_quat("-Z", "Y").to_euler()
 
 
@@ -169,7 +168,9 @@ def daylight(colour: RGB, strength: float) -> None:
     sky.inputs["Color"].default_value, sky.inputs["Strength"].default_value = (*colour, 1), strength
 
 
-def take_picture(path: str, *, samples: int, scale: float, exposure: float, at: Point = (0, -175, -6), towards: Point = (0, 0, -7.5)) -> None:
+def take_picture(
+    path: str, *, samples: int, scale: float, exposure: float, at: Point = (0, -175, -6), towards: Point = (0, 0, -7.5)
+) -> None:
     """Renders 1600 x 1200 px times `scale`, in focus at the eyes."""
     scene = bpy.context.scene
     eye = bpy.data.cameras.new("camera")
@@ -181,7 +182,7 @@ def take_picture(path: str, *, samples: int, scale: float, exposure: float, at: 
     scene.camera = thing
     scene.render.engine = "CYCLES"
     scene.cycles.samples, scene.cycles.use_denoising = samples, True
-    scene.cycles.adaptive_threshold = 0.03
+    scene.cycles.adaptive_threshold = 0.04
     scene.cycles.max_bounces, scene.cycles.use_adaptive_sampling, scene.cycles.seed = 6, True, 1
     scene.view_settings.view_transform, scene.view_settings.look = "AgX", "AgX - Punchy"
     scene.view_settings.exposure = exposure
