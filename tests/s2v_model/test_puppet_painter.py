@@ -1,5 +1,7 @@
 """Poses become pictures."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -90,7 +92,7 @@ def test_a_glance_moves_the_pupils(rig: Rig) -> None:
 def test_movement_is_gradual(rig: Rig, channel: str, low: float, high: float) -> None:
     """Twenty small steps change the picture by small steps: nothing pops."""
     frames = [posed(rig, own=0, **{channel: value}) for value in np.linspace(low, high, 21)]
-    steps = [np.abs(b - a).mean() for a, b in zip(frames, frames[1:], strict=False)]
+    steps = [np.abs(b - a).mean() for a, b in pairwise(frames)]
 
     assert max(steps) < 4 * np.median(steps) + 0.05
 

@@ -63,7 +63,7 @@ def test_a_short_closure_survives_the_frames() -> None:
 
 
 def test_sounds_have_their_marks() -> None:
-    """oo rounds the lips, f brings the lip to the teeth, th shows the tongue, ah opens widest."""
+    """An oo rounds the lips, f brings the lip to the teeth, th shows the tongue, ah opens widest."""
     peaks = {s: mouth_track(said(s, each=0.2), 0.9).max(0) for s in ("uː", "f", "θ", "a", "iː")}
 
     assert peaks["uː"][ROUND] > 0.6

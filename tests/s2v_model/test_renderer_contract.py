@@ -21,10 +21,11 @@ class NoChunks:
     """Nothing was finished before, nothing is kept."""
 
     def load(self) -> list[dict[str, np.ndarray]]:
+        """Nothing."""
         return []
 
     def save(self, index: int, arrays: Mapping[str, np.ndarray]) -> None:
-        pass
+        """Forget it."""
 
 
 class Watcher:
@@ -35,6 +36,7 @@ class Watcher:
         self.limit = limit
 
     def __call__(self, done: float, total: float) -> None:
+        """Note it; stop when it is time."""
         self.reports.append((done, total))
         if self.limit is not None and len(self.reports) > self.limit:
             raise Stopped
@@ -48,7 +50,10 @@ def renderer(request: pytest.FixtureRequest) -> Renderer:
 @pytest.fixture
 def take() -> Take:
     """Nine frames of speech by a drawn face."""
-    phones = (Phone(start_seconds=0.05, end_seconds=0.15, symbol="m"), Phone(start_seconds=0.15, end_seconds=0.3, symbol="aː"))
+    phones = (
+        Phone(start_seconds=0.05, end_seconds=0.15, symbol="m"),
+        Phone(start_seconds=0.15, end_seconds=0.3, symbol="aː"),
+    )
     return Take(
         portrait=drawn_portrait(160),
         face_box=drawn_face(160).box,
