@@ -71,7 +71,7 @@ def _alive(speaking: Speaking, random: np.random.Generator) -> dict[str, FloatAr
     side = speaking.gaze
     glance = _glances(count, random)
     attend = 1.0 if speaking.listening else 0.35
-    yaw = 0.022 * drift(1.6) * (0.5 + 0.7 * talk) + 0.034 * side * attend + 0.012 * glance
+    yaw = 0.022 * drift(1.6) * (0.5 + 0.7 * talk) + 0.034 * side * attend + 0.012 * smoothed(glance, 0.45)
     pitch = 0.012 * drift(1.3) * (0.5 + 0.6 * talk) + 0.050 * accent - 0.006 * talk + nods
     return {
         "yaw": _limited(yaw),
@@ -148,7 +148,7 @@ def _glances(count: int, random: np.random.Generator) -> FloatArray:
 def _held(flags: npt.NDArray[np.bool_], seconds: float) -> npt.NDArray[np.bool_]:
     """True for that long before and after each True."""
     width = int(seconds * CONTROL_HZ)
-    return np.convolve(flags.astype(float), np.ones(2 * width + 1), "same") > 0.5
+    return np.convolve(flags.astype(float), np.ones(2 * width + 1), "full")[width : width + len(flags)] > 0.5
 
 
 def _add_blinks(track: Float32Array, at: FloatArray, speaking: Speaking, random: np.random.Generator) -> None:

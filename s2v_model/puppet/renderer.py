@@ -11,8 +11,10 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from s2v_model.contract import Chunks, Cost, PortraitRefused, Take, Traits, UInt8Array, Watch
+from s2v_model.contract import Chunks, Cost, Float32Array, PortraitRefused, Take, Traits, UInt8Array, Watch
+from s2v_model.puppet.keep import pack, unpack
 from s2v_model.puppet.landmarks import MODEL_FILES as FACE_MODELS
 from s2v_model.puppet.landmarks import FaceFinder, require
 from s2v_model.puppet.matte import MODEL as MATTE_MODEL
@@ -22,6 +24,8 @@ from s2v_model.puppet.painter import Painter
 from s2v_model.puppet.rig import Rig, build_rig
 from s2v_model.puppet.sounds import WEIGHTS, louder_is_wider, loudness, mouth_from_sound
 from s2v_model.puppet.visemes import mouth_track
+
+FloatArray = npt.NDArray[np.float64]
 
 MODEL_FILES = (*FACE_MODELS, MATTE_MODEL)
 """Names of the model files that `load` wants."""
@@ -71,30 +75,32 @@ class Puppet:
         if key not in self._rigs:
             while len(self._rigs) >= _KEPT_RIGS:
                 del self._rigs[next(iter(self._rigs))]
-            self._rigs[key] = build_rig(_at_frame_size(take), self._points(take, key), self._segmenter)
+            self._rigs[key] = self._kept_rig(take, key)
         return self._rigs[key]
 
-    def _points(self, take: Take, key: str) -> np.ndarray:
+    def _kept_rig(self, take: Take, key: str) -> Rig:
+        kept = None if self._cache is None else self._cache.get(key)
+        rig = None if kept is None else unpack(kept)
+        if rig is None:
+            rig = build_rig(_at_frame_size(take), self._points(take), self._segmenter)
+            if self._cache is not None:
+                self._cache.put(key, pack(rig))
+        return rig
+
+    def _points(self, take: Take) -> FloatArray:
         """(468, 3): the mesh in px of the frame."""
-        found = self._cache.get(key) if self._cache else None
-        if found is not None and len(found) == 468 * 3 * 8:
-            points = np.frombuffer(found, np.float64).reshape(468, 3)
-        else:
-            face = self._finder.find_in(take.portrait, take.face_box)
-            if face is None:
-                raise PortraitRefused(
-                    "No face was found where the portrait's face should be. "
-                    "Put a picture that faces the camera into the cast."
-                )
-            points = face.points
-            if self._cache:
-                self._cache.put(key, np.ascontiguousarray(points, np.float64).tobytes())
+        face = self._finder.find_in(take.portrait, take.face_box)
+        if face is None:
+            raise PortraitRefused(
+                "No face was found where the portrait's face should be. "
+                "Put a picture that faces the camera into the cast."
+            )
         height, width = take.portrait.shape[:2]
         scale = np.array([take.width / width, take.height / height])
-        in_frame = points.copy()
-        in_frame[:, :2] = (points[:, :2] + 0.5) * scale - 0.5
-        in_frame[:, 2] *= scale.mean()
-        return in_frame
+        points = face.points.copy()
+        points[:, :2] = (points[:, :2] + 0.5) * scale - 0.5
+        points[:, 2] *= scale.mean()
+        return points
 
 
 def load(options: Mapping[str, Any]) -> Puppet:
@@ -112,7 +118,7 @@ def load(options: Mapping[str, Any]) -> Puppet:
     return Puppet(FaceFinder(models), Segmenter(models[MATTE_MODEL]), digest.hexdigest(), options.get("setup_cache"))
 
 
-def pose_track(take: Take) -> np.ndarray:
+def pose_track(take: Take) -> Float32Array:
     """(num_frames, pose channels): how the face moves through `take`."""
     seconds = float(take.num_frames / take.rate)
     speech = take.vocals if take.vocals is not None else take.speech

@@ -72,10 +72,10 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     backdrop = build_backdrop(rgb, segmenter.matte(rgb, shape), _reach(shape, turns, head_grid, face_grid, rgb))
     person = backdrop.person
     healed_rgb = np.dstack([_healed(np.ascontiguousarray(person[..., :3]), shape), person[..., 3]])
-    healed, healed_at = _around(_doubled(healed_rgb), shape, mesh.UPPER_OUTER + mesh.LOWER_OUTER)
+    healed, healed_at = _around(doubled(healed_rgb), shape, mesh.UPPER_OUTER + mesh.LOWER_OUTER)
     eyes = measure_eyes(shape)
     shut = filled(np.ascontiguousarray(person[..., :3]), lid_holes(shape, eyes, (width, height)))
-    lids, lids_at = _around(_doubled(np.dstack([shut, person[..., 3]])), shape, mesh.EYE_CORNERS_OUTER)
+    lids, lids_at = _around(doubled(np.dstack([shut, person[..., 3]])), shape, mesh.EYE_CORNERS_OUTER)
     return Rig(
         width=width,
         height=height,
@@ -89,7 +89,7 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
         shade_fields=shade_fields(shape, face_grid),
         head_fields=turns,
         backdrop=backdrop,
-        texture=_doubled(person),
+        texture=doubled(person),
         healed=healed,
         healed_at=healed_at,
         mouth=build_mouth(rgb, shape),
@@ -169,9 +169,11 @@ def _around(texture: UInt8Array, shape: Shape, ids: tuple[int, ...]) -> tuple[UI
     return np.ascontiguousarray(texture[low[1] : high[1], low[0] : high[0]]), (int(low[0]), int(low[1]))
 
 
-def _doubled(rgba: UInt8Array) -> UInt8Array:
+def doubled(rgba: UInt8Array) -> UInt8Array:
     """RGBA at TEXTURE_SCALE whose 2 x 2 means give `rgba` back: a still face is then as sharp as its portrait."""
     size = (rgba.shape[1] * TEXTURE_SCALE, rgba.shape[0] * TEXTURE_SCALE)
     large = cv2.resize(rgba, size, interpolation=cv2.INTER_CUBIC)
-    error = cv2.subtract(rgba, cv2.resize(large, rgba.shape[1::-1], interpolation=cv2.INTER_AREA), dtype=cv2.CV_16S)
-    return np.asarray(cv2.add(large, cv2.resize(error, size, interpolation=cv2.INTER_CUBIC), dtype=cv2.CV_8U), np.uint8)
+    for _ in range(2):
+        error = cv2.subtract(rgba, cv2.resize(large, rgba.shape[1::-1], interpolation=cv2.INTER_AREA), dtype=cv2.CV_16S)
+        large = cv2.add(large, cv2.resize(error, size, interpolation=cv2.INTER_CUBIC), dtype=cv2.CV_8U)
+    return np.asarray(large, np.uint8)

@@ -1,0 +1,133 @@
+"""Poses become pictures."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from s2v_model.puppet.keep import pack, unpack
+from s2v_model.puppet.painter import Painter
+from s2v_model.puppet.pose import CHANNEL, rest
+from s2v_model.puppet.rig import Rig, build_rig
+from tests.faces import DrawnMatte, drawn_face, drawn_portrait
+
+SIZE = 320
+
+
+@pytest.fixture(scope="module")
+def rig() -> Rig:
+    return build_rig(drawn_portrait(SIZE), drawn_face(SIZE).points, DrawnMatte())
+
+
+def posed(rig: Rig, **channels: float) -> np.ndarray:
+    pose = rest(1)[0]
+    for name, value in channels.items():
+        pose[CHANNEL[name]] = value
+    return Painter(rig).paint(pose).copy().astype(int)
+
+
+def around(rig: Rig, *ids: int, reach: int = 12) -> tuple[slice, slice]:
+    x, y = rig.shape.points[list(ids), :2].mean(0).astype(int)
+    return slice(y - reach, y + reach), slice(x - reach, x + reach)
+
+
+def test_at_rest_the_portrait_comes_back(rig: Rig) -> None:
+    """Without any movement the frame is the portrait: a level or two off, a little more at hard lines."""
+    error = np.abs(posed(rig) - drawn_portrait(SIZE))
+
+    assert error.mean() < 0.3
+    assert np.percentile(error, 99.5) <= 6
+
+
+def test_the_background_stands_still(rig: Rig) -> None:
+    """Whatever the head does, no pixel outside the matte's reach changes."""
+    still, moved = posed(rig), posed(rig, yaw=0.05, pitch=0.04, roll=-0.05, shift_x=0.03, jaw=0.8, breath=0.01)
+    touched = np.zeros((SIZE, SIZE), bool)
+    for run in rig.backdrop.runs:
+        touched[run.top : run.bottom, run.left : run.right] = True
+
+    assert (~touched).mean() > 0.15
+    np.testing.assert_array_equal(still[~touched], moved[~touched])
+    far = np.s_[:40, :60]
+    np.testing.assert_array_equal(still[far], moved[far])
+
+
+def test_an_open_jaw_shows_the_inside_of_the_mouth(rig: Rig) -> None:
+    """At "ah" the middle of the mouth is dark where skin and lips were."""
+    lips = around(rig, 13, 14, reach=6)
+    opened = posed(rig, own=0, jaw=0.7)
+    below = (slice(lips[0].start + 8, lips[0].stop + 8), lips[1])
+
+    assert opened[below].min() < 70
+    assert posed(rig)[below].min() > 70
+
+
+def test_pressed_lips_stay_closed_whatever_the_jaw_did(rig: Rig) -> None:
+    """At "m" nothing of the mouth's inside is seen."""
+    lips = around(rig, 13, 14, reach=8)
+    assert posed(rig, own=0, press=1.0, jaw=0.02)[lips].min() > 50
+
+
+def test_a_blink_covers_the_eyes(rig: Rig) -> None:
+    """The dark pupils are gone while the lids are down."""
+    for eye in ((159, 145), (386, 374)):
+        place = around(rig, *eye, reach=4)
+        assert posed(rig)[place].mean() < posed(rig, blink=1.0)[place].mean() - 25
+
+
+def test_a_glance_moves_the_pupils(rig: Rig) -> None:
+    """The dark of the eyes goes to the side looked at."""
+    place = around(rig, 159, 145, reach=14)
+    columns = np.arange(28)
+
+    def middle(picture: np.ndarray) -> float:
+        dark = np.clip(120 - picture[place].mean(2), 0, None).sum(0)
+        return float((dark * columns).sum() / dark.sum())
+
+    assert middle(posed(rig, gaze_x=-1.0)) < middle(posed(rig)) - 0.4
+    assert middle(posed(rig, gaze_x=1.0)) > middle(posed(rig)) + 0.4
+
+
+@pytest.mark.parametrize(("channel", "low", "high"), [("jaw", 0.0, 0.7), ("yaw", -0.05, 0.05), ("brow", 0.0, 1.0)])
+def test_movement_is_gradual(rig: Rig, channel: str, low: float, high: float) -> None:
+    """Twenty small steps change the picture by small steps: nothing pops."""
+    frames = [posed(rig, own=0, **{channel: value}) for value in np.linspace(low, high, 21)]
+    steps = [np.abs(b - a).mean() for a, b in pairwise(frames)]
+
+    assert max(steps) < 4 * np.median(steps) + 0.05
+
+
+def test_without_a_matte_the_whole_picture_is_warped() -> None:
+    """A drawing that the segmentation does not know still talks, and rests as the portrait."""
+
+    class Nobody:
+        def matte(self, rgb: np.ndarray, shape: object) -> None:
+            return None
+
+    rig = build_rig(drawn_portrait(SIZE), drawn_face(SIZE).points, Nobody())
+
+    assert np.abs(posed(rig) - drawn_portrait(SIZE)).mean() < 0.3
+    assert np.abs(posed(rig, own=0, jaw=0.7) - posed(rig)).max() > 60
+
+
+def test_a_face_at_the_edge_of_the_frame_is_painted() -> None:
+    """A face cut by the frame neither fails nor leaves the frame's size."""
+    portrait, points = drawn_portrait(SIZE), drawn_face(SIZE).points.copy()
+    left, top = 96, 100
+    points[:, :2] -= [left, top]
+    cut = np.ascontiguousarray(portrait[top : top + 128, left : left + 128])
+    frame = posed(build_rig(cut, points, DrawnMatte()), own=0, jaw=0.7, yaw=0.05, blink=1.0)
+
+    assert frame.shape == (128, 128, 3)
+
+
+def test_a_kept_rig_paints_the_same(rig: Rig) -> None:
+    """Packed and unpacked, a rig gives equal frames; damaged bytes give none."""
+    kept = pack(rig)
+    again = unpack(kept)
+
+    assert again is not None
+    np.testing.assert_array_equal(posed(rig, own=0, jaw=0.5, yaw=0.03), posed(again, own=0, jaw=0.5, yaw=0.03))
+    assert unpack(kept[:-40]) is None
+    assert unpack(b"") is None
+    assert unpack(b"PK\x03\x04 nothing") is None
