@@ -154,6 +154,8 @@ def _cast(fields: Fields, fetch: Callable[[str], bytes] | None) -> tuple[CastEnt
         return ()
     if node.kind == "text":
         name = fields.file("cast")
+        if name is not None and fetch is None:
+            fields.fault("cast", f"names the file {shown(name)}, but no files are read here.", "Write the cast out.")
         if name is None or fetch is None:
             return ()
         content = fetch(name)

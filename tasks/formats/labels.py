@@ -13,6 +13,11 @@ MAX_LABEL_WORDS = 7
 
 _COLON = re.compile(r"\s*[:：](?!//)[ \t\u00a0\u3000]*")
 _DIRECTION = re.compile(r"\s*(?:\[([^\[\]]*)\]|\(([^()]*)\)|（([^（）]*)）|【([^【】]*)】)")
+# What scripts put in front of names: dashes and bullets, a number, a time, a little picture.
+_PREFIX = re.compile(
+    r"[-–—•‣▪*>\s]*(?:\d{1,4}[.)]\s+)?(?:[\[(]?\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d{1,3})?[\])]?\s+)?"
+    "[\u2190-\u2bff\ufe0f\u200d\U0001f000-\U0001faff\\s]*"
+)
 _NAME = re.compile(r"[^\W_][\w .,'’ʼ`´&+/·・-]*")
 _ABBREVIATION = re.compile(
     r"(?:^|[\s.])(?:[^\W\d_]|Drs?|Mrs?|Ms|St|Ste|Prof|Rev|Sgt|Capt|Lt|Col|Gen|Hon|Mme|Mlle|Jr|Sr)$", re.I
@@ -67,6 +72,8 @@ def split_joint(label: str) -> tuple[str, ...]:
 def labelled(line: str, row: int, *, opens_paragraph: bool) -> Labelled | None:
     """What may be a label at the start of `line`, with the directions behind it and the words that follow."""
     line = _MARKS.sub("", line).strip()
+    prefix = _PREFIX.match(line)
+    line = line[prefix.end() :] if prefix is not None else line
     for read in (_with_colon, _with_bracket, _with_stop):
         found = read(line)
         if found is not None:
@@ -129,7 +136,7 @@ def _directions(line: str, start: int) -> tuple[tuple[str, ...], int]:
     found: list[str] = []
     while (match := _DIRECTION.match(line, start)) is not None:
         text = next((group for group in match.groups() if group is not None), "").strip()
-        found += [text] if text else []
+        found += [text] if _has_letter(text) else []  # "(00:12)" directs nobody
         start = match.end()
     return tuple(found), start
 

@@ -14,7 +14,6 @@ MAX_COLUMNS = 42
 MAX_COLUMNS_WIDE = 36
 """Of a line of text with many full-width letters: 18 characters, as is usual in Chinese, Japanese and Korean."""
 
-_WIDE = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6\U00020000-\U0003ffff"
 # Unspaced scripts are cut between characters, but never ahead of closing or behind opening punctuation.
 _UNSPACED = re.compile("[\u2e80-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6\U00020000-\U0003ffff]")
 _CLOSING = frozenset("，。、；：？！）」』】〉》”’…—～·,.!?;:)]}»ーっゃゅょッャュョ々％%℃")

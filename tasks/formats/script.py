@@ -14,7 +14,7 @@ from tasks.domain.speech import Script, ScriptLine
 from tasks.formats.cues import is_cues, is_vtt
 from tasks.formats.fountain import has_title_page, num_cues, read_fountain
 from tasks.formats.labels import folded
-from tasks.formats.languages import best_match
+from tasks.formats.languages import best_match, primary
 from tasks.formats.screenplay import read_page, read_screenplay
 from tasks.formats.subtitles import read_subtitles
 from tasks.formats.tables import read_table, sniff
@@ -72,7 +72,12 @@ def in_language(script: Script, language: str) -> Script:
 
     Raises ScriptError where a spoken line has no text in it.
     """
-    if script.language is not None and script.language.lower() == language.lower():
+    offered = {tag.lower() for line in script.spoken for tag, _ in line.translations}
+    if (
+        script.language is not None
+        and language.lower() not in offered
+        and primary(script.language) == primary(language)
+    ):
         return script
     lines = tuple(_translated(line, language) if line.kind == "speech" else line for line in script.lines)
     missing = [line for line, old in zip(lines, script.lines, strict=True) if line is old and line.kind == "speech"]

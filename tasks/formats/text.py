@@ -67,7 +67,12 @@ class CleanText:
 
 
 def read_text(
-    content: bytes, *, name: str, error: type[InputError] = ScriptError, max_bytes: int = MAX_BYTES
+    content: bytes,
+    *,
+    name: str,
+    error: type[InputError] = ScriptError,
+    max_bytes: int = MAX_BYTES,
+    max_line_characters: int = MAX_LINE_CHARACTERS,
 ) -> CleanText:
     """The text of `content`.
 
@@ -81,7 +86,7 @@ def read_text(
     text = unicodedata.normalize("NFC", text)
     if not text.strip():
         raise error("the file is empty.", where=name, remedy="Write at least one line into it.")
-    _check_lines(text, name, error)
+    _check_lines(text, name, error, max_line_characters)
     return CleanText(text=text, warnings=tuple(warnings + found))
 
 
@@ -103,7 +108,7 @@ def _not_text(message: str, name: str, error: type[InputError]) -> InputError:
     return error(message, where=name, remedy="Save it as plain text in UTF-8.")
 
 
-def _check_lines(text: str, name: str, error: type[InputError]) -> None:
+def _check_lines(text: str, name: str, error: type[InputError], max_line_characters: int) -> None:
     if (num_lines := text.count("\n") + 1) > MAX_LINES:
         raise error(
             f"the file has {num_lines:,} lines; at most {MAX_LINES:,} are allowed.",
@@ -111,9 +116,9 @@ def _check_lines(text: str, name: str, error: type[InputError]) -> None:
             remedy="Split it into several.",
         )
     for row, line in enumerate(text.split("\n"), start=1):
-        if len(line) > MAX_LINE_CHARACTERS:
+        if len(line) > max_line_characters:
             raise error(
-                f"the line has {len(line):,} characters; at most {MAX_LINE_CHARACTERS:,} are allowed.",
+                f"the line has {len(line):,} characters; at most {max_line_characters:,} are allowed.",
                 where=f"{name}, line {row}",
                 remedy="Break it into several lines.",
             )

@@ -117,6 +117,7 @@ def test_the_cast_may_stand_in_its_own_file() -> None:
     assert read(text, fetch=files.__getitem__).cast[0].portrait == "a.png"
     files["people.yaml"] = b"anna: {potrait: a.png}\n"
     assert refused(text, fetch=files.__getitem__).where == "people.yaml, line 1, column 8"
+    assert "cast names the file 'people.yaml'" in str(refused(text))
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,9 @@ def test_every_encoding_gives_the_same_words(codec: str) -> None:
         ("ANNA: One\nAnna: two\n", [("ANNA", "One"), ("ANNA", "two")]),
         ("E\u0301VA: e\u0301\n", [("ÉVA", "é")]),
         ("ANNA & BEN: Bye!\n", [("ANNA & BEN", "Bye!")]),
+        ("[00:01:02] ANNA: hi\n00:12 BEN: ho\nANNA (00:15): he\n", [("ANNA", "hi"), ("BEN", "ho"), ("ANNA", "he")]),
+        ("- ANNA: hi\n– BEN: ho\n", [("ANNA", "hi"), ("BEN", "ho")]),
+        ("🎤 ANNA: hi\n1. BEN: ho\n", [("ANNA", "hi"), ("BEN", "ho")]),
         ("R2-D2: Beep.\nO’NEIL: Hm.\n", [("R2-D2", "Beep."), ("O’NEIL", "Hm.")]),
     ],
 )  # fmt: skip
@@ -243,6 +246,7 @@ def test_languages_of_a_table() -> None:
     assert [line.id for line in chinese.lines] == [line.id for line in english.lines]
     assert said(read(LANGUAGES, name="a.csv", language="zh"))[0] == ("A", "你好")
     assert in_language(english, "en") is english
+    assert in_language(english, "en-GB") is english
     with pytest.raises(ScriptError, match="line 3 of the script has no text in 'it'"):
         in_language(english, "it")
     with pytest.raises(ScriptError, match=r"no column 'text_fr'. It has text in: en, it, zh-Hant"):
