@@ -83,9 +83,10 @@ class TrackReader:
             waiting.append(piece)
             num_waiting += piece.shape[1]
             if num_waiting >= self.rate_hz:
-                self._source.progress()
                 yield np.concatenate(waiting, axis=1)
                 waiting, num_waiting = [], 0
+                # Behind the yield: the time that the caller takes is none that the file took.
+                self._source.progress()
         if waiting:
             yield np.concatenate(waiting, axis=1)
 
