@@ -4,6 +4,7 @@ In: a container and one of its audio streams. Out: float32 blocks (channels, n) 
 damaged on the way. Lost packets become silence, so that time keeps its place. Knows no files, no mixing, no levels.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from av.stream import Discard
 
 from tasks.media.container import MediaLimits, SourceFile
 
+log = logging.getLogger(__name__)
+
 Float32Array = npt.NDArray[np.float32]
 
 GAP_SECONDS = 0.03
@@ -24,6 +27,9 @@ MAX_GAP_SECONDS = 30.0
 """A larger one is a broken clock, not lost sound."""
 MAX_SAMPLE = 4.0
 """Float formats may pass full scale; beyond this (+12 dB) it is no sound."""
+
+_WITHOUT_TIME = {"mp3", "aac", "ac3", "eac3", "dts", "loas"}
+"""Bare streams: their times are counted by the reader, at the first frame's rate, and prove no hole."""
 
 _SCALE = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0, "s64": 9223372036854775808.0}
 
@@ -37,8 +43,8 @@ class Damage:
     silence_seconds: float = 0.0
     num_changes: int = 0
     """Frames in another rate or layout than the track's."""
-    ended_by: str = ""
-    """Why reading ended before the end of the file; "" where it did not."""
+    is_broken_off: bool = False
+    """Whether reading ended before the end of the file."""
 
 
 class TrackReader:
@@ -51,7 +57,10 @@ class TrackReader:
         self.channels = int(stream.codec_context.channels or 0)
         self.damage = Damage()
         self._adapter: Any = None
+        self._adapter_kind: tuple[int, str, str] | None = None
         self._position = 0
+        self._lost = False
+        """Whether a packet was lost since the last frame."""
         self._anchor: float | None = None
 
     def blocks(self) -> Iterator[Float32Array]:
@@ -74,16 +83,17 @@ class TrackReader:
             waiting.append(piece)
             num_waiting += piece.shape[1]
             if num_waiting >= self.rate_hz:
-                self._source.progress()
                 yield np.concatenate(waiting, axis=1)
                 waiting, num_waiting = [], 0
+                # Behind the yield: the time that the caller takes is none that the file took.
+                self._source.progress()
         if waiting:
             yield np.concatenate(waiting, axis=1)
 
     def _pieces(self) -> Iterator[Float32Array]:
         for frame in self._frames():
-            samples = self._samples(frame)
             hole = self._hole_before(frame)
+            samples = self._samples(frame)
             # In slices: a hole of half a minute is cheap in time but not in one piece of memory.
             while hole > 0:
                 size = min(hole, self.rate_hz)
@@ -101,12 +111,14 @@ class TrackReader:
             except StopIteration:
                 return
             except (av.error.FFmpegError, OSError) as error:
-                self.damage.ended_by = _reason(error)
+                log.info("%s: reading ends early: %s", self._source.label, error)
+                self.damage.is_broken_off = True
                 return
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
                 self.damage.num_errors += 1
+                self._lost = True
                 continue
             for frame in frames:
                 self.damage.num_corrupt_frames += bool(frame.is_corrupt)
@@ -122,7 +134,9 @@ class TrackReader:
         if self._anchor is None:
             self._anchor = time - self._start_offset(time)
         hole = time - self._anchor - here
-        if hole > GAP_SECONDS and hole <= MAX_GAP_SECONDS:
+        is_told = self._lost or self._container.format.name not in _WITHOUT_TIME
+        self._lost = False
+        if is_told and GAP_SECONDS < hole <= MAX_GAP_SECONDS:
             if self._position:
                 self.damage.silence_seconds += hole
             return round(hole * self.rate_hz)
@@ -140,30 +154,43 @@ class TrackReader:
         return late if GAP_SECONDS < late <= MAX_GAP_SECONDS else 0.0
 
     def _samples(self, frame: Any) -> Float32Array:
-        if frame.sample_rate != self.rate_hz or frame.layout.nb_channels != self.channels:
-            self.damage.num_changes += 1
-            frame = self._adapted(frame)
-            if frame is None:
-                return np.zeros((self.channels, 0), np.float32)
-        return to_float(frame, self.channels)
+        channels = int(frame.layout.nb_channels)
+        if frame.sample_rate == self.rate_hz and channels == self.channels:
+            return to_float(frame, channels)
+        # Advertisements that were inserted into a podcast often differ in rate and channels.
+        self.damage.num_changes += 1
+        return _with_channels(self._at_own_rate(frame, channels), self.channels)
 
-    def _adapted(self, frame: Any) -> Any:
-        """`frame` in the track's own rate and layout; None while the resampler fills."""
-        if self._adapter is None:
-            layout = {1: "mono", 2: "stereo"}.get(self.channels, self._stream.codec_context.layout)
-            self._adapter = av.AudioResampler(format="fltp", layout=layout, rate=self.rate_hz)
-        pts, frame.pts = frame.pts, None
+    def _at_own_rate(self, frame: Any, channels: int) -> Float32Array:
+        """float32 (channels, n) at the track's rate; a little comes late while the resampler fills."""
+        if frame.sample_rate == self.rate_hz:
+            return to_float(frame, channels)
+        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if kind != self._adapter_kind:
+            self._adapter = av.AudioResampler(format="fltp", layout=frame.layout, rate=self.rate_hz)
+            self._adapter_kind = kind
+        frame.pts = None
         try:
-            frames = self._adapter.resample(frame)
+            pieces = [to_float(piece, channels) for piece in self._adapter.resample(frame)]
         except (av.error.FFmpegError, ValueError):
-            # It changed yet again: begin anew with the next frame.
-            self._adapter = None
-            return None
-        if not frames:
-            return None
-        frames[0].pts = None
-        frame.pts = pts
-        return frames[0]
+            self._adapter_kind = None
+            self.damage.num_errors += 1
+            pieces = []
+        return np.concatenate(pieces, axis=1) if pieces else np.zeros((channels, 0), np.float32)
+
+
+def _with_channels(samples: Float32Array, channels: int) -> Float32Array:
+    """One channel is heard on all, several are averaged to one; else further ones are dropped or silent."""
+    if len(samples) == channels:
+        return samples
+    if channels == 1:
+        return np.asarray(samples.mean(axis=0, keepdims=True), np.float32)
+    if len(samples) == 1:
+        return np.repeat(samples, channels, axis=0)
+    fitted = np.zeros((channels, samples.shape[1]), np.float32)
+    shared = min(channels, len(samples))
+    fitted[:shared] = samples[:shared]
+    return fitted
 
 
 def to_float(frame: Any, channels: int) -> Float32Array:
@@ -179,7 +206,3 @@ def to_float(frame: Any, channels: int) -> Float32Array:
     if kind == "u8":
         samples -= 128.0
     return np.asarray(samples * np.float32(1 / _SCALE[kind]), np.float32)
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -36,6 +36,8 @@ class Levels:
     level_dbfs: tuple[float, ...]
     """RMS of the loud seconds (95th percentile), without DC; -inf for silence."""
     peak: tuple[float, ...]
+    usual_peak: tuple[float, ...]
+    """90th percentile of the peaks of each second: a single click does not count."""
     dc: tuple[float, ...]
     clipped: tuple[float, ...]
     """Share of samples that stand flat at the top."""
@@ -51,6 +53,7 @@ class LevelMeter:
     def __init__(self, channels: int) -> None:
         """channels: rows of every block."""
         self._rms: list[Float64Array] = []
+        self._peaks: list[Float64Array] = []
         self._sum, self._peak, self._clipped = np.zeros(channels), np.zeros(channels), np.zeros(channels)
         self._cross = np.zeros(3)
         self._is_dual_mono = channels == 2
@@ -66,6 +69,7 @@ class LevelMeter:
         self._sum += mean * block.shape[1]
         peak = np.abs(block).max(axis=1).astype(np.float64)
         self._peak = np.maximum(self._peak, peak)
+        self._peaks.append(peak)
         self._clipped += [num_flat_samples(channel, top) for channel, top in zip(block, peak, strict=True)]
         self._num_samples += block.shape[1]
         if block.shape[0] == 2:
@@ -83,6 +87,7 @@ class LevelMeter:
             num_samples=self._num_samples,
             level_dbfs=tuple(decibels(float(value)) for value in loud),
             peak=tuple(float(value) for value in self._peak),
+            usual_peak=tuple(float(value) for value in np.percentile(np.stack(self._peaks), 90, axis=0)),
             dc=tuple(float(value) for value in self._sum / self._num_samples),
             clipped=tuple(float(value) for value in self._clipped / self._num_samples),
             stereo_correlation=float(self._cross[0]) / norm if norm > 0 else 1.0,
@@ -154,8 +159,10 @@ def choose_mix(levels: Levels, channel_names: tuple[str, ...]) -> Mix:
     dc = tuple(offset if abs(offset) > DC_OFFSET else 0.0 for offset in levels.dc)
     master, speech, note = _matrices(levels, channel_names, loud or [0])
     row_peak = max(
-        sum(abs(weight) * peak for weight, peak in zip(row, levels.peak, strict=True)) for row in (*master, speech)
+        sum(abs(weight) * peak for weight, peak in zip(row, levels.usual_peak, strict=True))
+        for row in (*master, speech)
     )
+    # Turned down where it would be clipped again and again; a lone peak is cut, as every player does.
     scale = 1.0 / row_peak if row_peak > 1.0 else 1.0
     return Mix(
         master=tuple(tuple(weight * scale for weight in row) for row in master),

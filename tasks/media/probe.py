@@ -187,7 +187,7 @@ def _refuse_true_length(header: Fraction | None, source: SourceFile, limits: Med
 
 
 def _no_samples(damage: Damage) -> tuple[str, str]:
-    if damage.num_errors or damage.ended_by:
+    if damage.num_errors or damage.is_broken_off:
         return "its sound is protected or damaged: nothing of it can be decoded.", "Export it again."
     return "it holds no samples.", "Record or export it again."
 
@@ -215,8 +215,8 @@ def _track_warnings(facts: MediaFacts) -> list[str]:
 
 def _length_warnings(facts: MediaFacts, damage: Damage, source: SourceFile) -> list[str]:
     length, header = float(facts.duration), facts.duration_from_header
-    if damage.ended_by:
-        return [f"it breaks off after {length:.1f} s ({damage.ended_by}); what comes before is used."]
+    if damage.is_broken_off:
+        return [f"what follows its first {length:.1f} s cannot be read; they alone are used."]
     if header is not None and _header_is_meant(facts.format, source):
         missing = float(header) - length
         if missing > max(0.3, 0.01 * length):

@@ -232,6 +232,29 @@ def test_a_hole_in_time_becomes_silence(tmp_path: Path) -> None:
     assert any("1.0 s are missing" in warning for warning in facts.facts.warnings)
 
 
+@pytest.mark.parametrize("is_stereo_first", [False, True])
+def test_an_inserted_advertisement_of_another_rate_fits_in(tmp_path: Path, is_stereo_first: bool) -> None:
+    """MP3s of two rates and channel counts, one behind the other: full length, same pitch and level, a warning."""
+    parts = []
+    for name, rate, layout in (("a.mp3", 44_100, "stereo"), ("b.mp3", 22_050, "mono")):
+        with av.open(str(tmp_path / name), "w") as file:
+            stream = file.add_stream("libmp3lame", rate=rate, layout=layout)
+            sound = np.stack([tone(3, 300, rate)] * (2 if layout == "stereo" else 1))
+            frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout=layout)
+            frame.sample_rate = rate
+            file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+        parts.append((tmp_path / name).read_bytes())
+    (tmp_path / "in.mp3").write_bytes(b"".join(parts if is_stereo_first else parts[::-1]))
+    facts, heard, _ = decoded(tmp_path / "in.mp3", tmp_path)
+    assert float(facts.duration) == pytest.approx(6, abs=0.2)
+    assert any("changes on the way" in warning for warning in facts.facts.warnings)
+    for second in (1, 4):
+        cut = heard[second * 16_000 : (second + 1) * 16_000]
+        assert np.argmax(np.abs(np.fft.rfft(cut))) == 300
+        assert np.abs(cut).max() == pytest.approx(0.5, abs=0.04)
+
+
 @pytest.mark.data
 def test_a_phone_call_in_stereo_keeps_both_voices(shared_data: Path, tmp_path: Path) -> None:
     """A real call with one person a side: two channels in the master, both in the driving speech."""
