@@ -123,6 +123,20 @@ class TestAssets:
         assert made(other, b"some film") == asset
         assert other.path(asset).read_bytes() == b"some film"
 
+    def test_keeping_mends_what_was_damaged(self, tmp_path: Path) -> None:
+        """A damaged file of a folder store, of the right size even, is replaced by the next one with its name."""
+        workspace = Workspace(stores.load(f"file:{tmp_path / 'store'}", {}), tmp_path / "scratch")
+        asset = made(workspace, b"some film")
+        damage(workspace.store, asset.key, b"some fi1m")
+        assert made(workspace, b"some film") == asset
+        assert workspace.path(asset).read_bytes() == b"some film"
+
+    def test_a_scratch_folder_that_cannot_be_made_is_told(self, store: Store, tmp_path: Path) -> None:
+        """A file in the way of the scratch folder is a StoreError."""
+        (tmp_path / "scratch").write_bytes(b"")
+        with pytest.raises(StoreError, match="scratch folder"):
+            Workspace(store, tmp_path / "scratch").new(".mp4")
+
     def test_a_missing_asset_says_so(self, workspace: Workspace, tmp_path: Path) -> None:
         """An asset that is gone from the store is a StoreError that says what to do."""
         asset = made(workspace, b"film")

@@ -137,6 +137,18 @@ def test_a_missing_output_publishes_nothing(workspace: Workspace) -> None:
     assert names(workspace.store, "programmes") == []
 
 
+def test_a_damaged_output_is_not_published(workspace: Workspace, tmp_path: Path) -> None:
+    """An output that was damaged since it was composed is a StoreError, and no manifest appears."""
+    composition = a_composition(workspace)
+    film = composition.outputs[0].asset
+    other = Workspace(workspace.store, tmp_path / "other")
+    workspace.store.delete(film.key)
+    workspace.store.write(film.key, b"A film", "video/mp4")
+    with pytest.raises(StoreError, match="damaged"):
+        publish(a_plan(), (), a_cast(), composition, some_options(), workspace=other)
+    assert names(workspace.store, "programmes") == []
+
+
 def test_any_failing_call_is_made_good_by_the_next_run(tmp_path: Path) -> None:
     """With the n-th call of the store failing, n = 1, 2, ..., the next run ends with the same programme."""
     expected = {k: v[0] for k, v in finished(tmp_path / "whole").objects.items()}
