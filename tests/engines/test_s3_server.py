@@ -86,6 +86,16 @@ class TestRealServer:
         with pytest.raises(SettingsError, match="clock wrong by more than 15 minutes"):
             store.check()
 
+    def test_a_clock_that_is_hours_late_is_told_by_every_call(
+        self, store: S3Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A signed address that has expired before it is used is a matter of the clock, not of rights."""
+        late = datetime.now(UTC) - timedelta(hours=3)
+        monkeypatch.setattr("minio.time.utcnow", lambda: late)
+        for call in (lambda: store.create("a/b", b"", JSON), lambda: store.read("a/b"), lambda: store.stat("a/b")):
+            with pytest.raises(StoreError, match="clock wrong by more than 15 minutes"):
+                call()
+
     def test_a_large_file_goes_in_parts(self, server: S3Server, uri: str, tmp_path: Path) -> None:
         """Above the limit of one request a file travels in parts, and comes back whole."""
         store = load_s3(uri, server.options(single_put_bytes=40 << 20))

@@ -142,6 +142,16 @@ class TestObjects:
         assert store.stat("a/b.mp4").modified > first  # type: ignore[union-attr]
         assert store.read("a/b.mp4") == b"bytes"
 
+    def test_touching_disturbs_no_reader(self, store: Store) -> None:
+        """While an object is touched again and again, every reading finds it whole."""
+        content = b"film" * 50_000
+        store.write("a/b.mp4", content, "video/mp4")
+        with ThreadPoolExecutor(1) as pool:
+            touched = pool.submit(lambda: [store.touch("a/b.mp4") for _ in range(20)])
+            while not touched.done():
+                assert store.read("a/b.mp4") == content
+        assert touched.result() == [True] * 20
+
     def test_copying_replaces_and_needs_a_source(self, store: Store) -> None:
         """Copy gives the target the source's bytes, over what was there; no source is a StoreError."""
         store.write("a/1", b"one", JSON)
