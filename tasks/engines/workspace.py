@@ -77,11 +77,11 @@ class Workspace:
     def keep(self, path: Path) -> Asset:
         """Put a file into the store, under its digest. A path that `new` gave is used up: ask `path` for the file.
 
-        A file from elsewhere (a person's own) is read once and left as it is.
+        A file from elsewhere (a person's own) is read once and left as it is; one without a plain extension gets ".bin".
         """
-        extension = _checked_extension(path.suffix.lower())
-        ours = path
+        extension, ours = path.suffix.lower(), path
         if path.parent != self._made:
+            extension = extension if _EXTENSION.fullmatch(extension) else ".bin"
             ours = self.new(extension)
         try:
             sha256, size = _digest(path, copy_to=None if ours is path else ours)

@@ -79,6 +79,14 @@ class TestAssets:
         assert asset.extension == ".png"
         assert workspace.path(asset).read_bytes() == b"face"
 
+    @pytest.mark.parametrize("name", ["portrait", "take 1.mp3~", "a.ÄÖ", "x.", "a." + "b" * 30])
+    def test_a_person_may_name_files_as_he_likes(self, workspace: Workspace, tmp_path: Path, name: str) -> None:
+        """A file whose extension could be no part of a key is kept as ".bin"."""
+        (tmp_path / name).write_bytes(b"x")
+        asset = workspace.keep(tmp_path / name)
+        assert asset.extension == ".bin"
+        assert workspace.path(asset).read_bytes() == b"x"
+
     def test_a_made_file_leaves_nothing_in_scratch(self, workspace: Workspace, tmp_path: Path) -> None:
         """Kept files take no second place, however many a run makes."""
         for number in range(3):
