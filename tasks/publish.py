@@ -51,6 +51,10 @@ def publish(
     series = series_of(plan.episode, plan.language, options.own_language)
     manifest = manifest_of(plan, clips, cast, composition, options)
     folder, store = f"{series}/{revision}", workspace.store
+    if store.stat(f"{folder}/{MANIFEST}") is None:
+        # The composition may be an old one, recalled: damage is found here, not by whoever it is delivered to.
+        for output in composition.outputs:
+            workspace.path(output.asset)
     files = {output.name: output.asset.key for output in composition.outputs}
     if not store.publish(folder, files, manifest_text(manifest)):
         manifest = _published(store, folder, manifest)

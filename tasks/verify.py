@@ -55,7 +55,7 @@ def _prefix(folder: Store) -> str:
     if latest is not None:
         try:
             prefix = f"{check_key(json.loads(latest)['revision'])}/"
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError("its latest.json names no revision.", where=folder.uri) from error
         if folder.stat(f"{prefix}{MANIFEST}") is not None:
             return prefix

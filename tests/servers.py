@@ -66,7 +66,7 @@ def wait_until(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], l
     raise RuntimeError(f"the server did not get ready:\n{told}")
 
 
-def end(process: subprocess.Popen[bytes], seconds: float = 20) -> None:
+def end(process: subprocess.Popen[bytes], seconds: float = 4) -> None:
     """SIGTERM, then SIGKILL; waits until it is gone."""
     if process.poll() is None:
         process.send_signal(signal.SIGCONT)

@@ -68,22 +68,25 @@ class Workspace:
 
     def new(self, extension: str) -> Path:
         """Where a stage may write a file, with `extension` (".mp4"); there is none yet."""
-        self._made.mkdir(parents=True, exist_ok=True)
+        try:
+            self._made.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"the scratch folder {self._made} cannot be made ({error.strerror or error}).") from error
         return self._made / f"{uuid.uuid4().hex}{_checked_extension(extension)}"
 
     def keep(self, path: Path) -> Asset:
         """Put a file into the store, under its digest. A path that `new` gave is used up: ask `path` for the file.
 
-        A file from elsewhere (a person's own) is read once and left as it is.
+        A file from elsewhere (a person's own) is read once and left as it is; one without a plain extension gets ".bin".
         """
-        extension = _checked_extension(path.suffix.lower())
-        ours = path
+        extension, ours = path.suffix.lower(), path
         if path.parent != self._made:
+            extension = extension if _EXTENSION.fullmatch(extension) else ".bin"
             ours = self.new(extension)
         try:
             sha256, size = _digest(path, copy_to=None if ours is path else ours)
             asset = Asset(sha256=sha256, size=size, extension=extension)
-            if not self._is_there(asset):
+            if not self._is_sound(asset):
                 self.store.put(asset.key, ours, _MEDIA_TYPES.get(extension, "application/octet-stream"))
                 self._seen[asset.key] = self._clock()
             self._cache(asset, ours)
@@ -155,6 +158,13 @@ class Workspace:
 
     def _cached(self, asset: Asset) -> Path:
         return self._fetched / asset.sha256[:2] / f"{asset.sha256}{asset.extension}"
+
+    def _is_sound(self, asset: Asset) -> bool:
+        """Whether the store has the asset and, where looking costs little, its right bytes."""
+        if not self._is_there(asset):
+            return False
+        own = self.store.local(asset.key)
+        return own is None or self._is_right(asset, own)
 
     def _is_there(self, asset: Asset) -> bool:
         """Whether the store has the asset; renews it where a sweep might soon think that nobody wants it."""

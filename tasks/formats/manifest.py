@@ -17,6 +17,7 @@ from tasks.formats.canonical import plain
 _ADAPTER = TypeAdapter(Manifest)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REVISION = re.compile(r"[0-9a-f]{16}")
+_RATE = re.compile(r"[1-9][0-9]{0,8}/[1-9][0-9]{0,8}")
 # A name within the folder: no folder of its own, nothing hidden.
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
@@ -38,6 +39,7 @@ def read_manifest(content: bytes, where: str) -> Manifest:
         fields = json.loads(content)
         if not isinstance(fields, dict) or fields.pop("schema", None) != MANIFEST_SCHEMA:
             raise InputError(f"it is no manifest of schema {MANIFEST_SCHEMA}.", where=where)
+        _check_rates(fields.get("outputs"), where)
         manifest = _ADAPTER.validate_python(_with_pairs(fields))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -47,6 +49,14 @@ def read_manifest(content: bytes, where: str) -> Manifest:
         raise InputError("it is no JSON.", where=where) from error
     _check(manifest, where)
     return manifest
+
+
+def _check_rates(outputs: Any, where: str) -> None:
+    """Before anybody computes them: "1e999999999" is a fraction, too, and would fill the memory."""
+    for output in outputs if isinstance(outputs, list) else ():
+        rate = output.get("rate") if isinstance(output, dict) else None
+        if not isinstance(rate, str) or not _RATE.fullmatch(rate):
+            raise InputError(f'the rate {str(rate)[:40]!r} of an output is not like "25/1".', where=where)
 
 
 def _with_pairs(fields: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import stat
 import threading
@@ -42,7 +43,7 @@ def failing_call(n: int, code: int) -> Iterator[list[str]]:
                 broken.add(name)
             if name in broken and name not in ("close", "unlink"):
                 raise OSError(code, os.strerror(code))
-            result = real[name](*args, **kwargs)
+            result = real[name](*args, **kwargs) if name != "fsync" else None
             if name in broken and len(called) == n:
                 raise OSError(code, os.strerror(code))
             return result
@@ -53,6 +54,12 @@ def failing_call(n: int, code: int) -> Iterator[list[str]]:
         for name in SYSTEM_CALLS:
             patch.setattr(os, name, fake(name))
         yield called
+
+
+@pytest.fixture
+def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits for no disk: for tests of many writes, in which nothing loses its power."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture
@@ -76,6 +83,7 @@ OPERATIONS: dict[str, Callable[[FolderStore, Path], object]] = {
 }
 
 
+@pytest.mark.usefixtures("_quick_disk")
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=["full", "broken"])
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_whatever_call_fails_nothing_is_half_written(tmp_path: Path, operation: str, code: int) -> None:
@@ -110,6 +118,22 @@ def test_whatever_call_fails_nothing_is_half_written(tmp_path: Path, operation: 
         assert list((tmp_path / f"store{n}" / "tmp").iterdir()) == []
         assert state(store) == after
     pytest.fail("never ran through")
+
+
+@pytest.mark.parametrize("operation", ["put", "write", "create", "publish"])
+def test_the_disk_has_the_bytes_before_the_name_and_the_name_before_the_answer(
+    store: FolderStore, tmp_path: Path, operation: str
+) -> None:
+    """A power cut finds no name without its bytes, and loses nothing that was answered for."""
+    source = tmp_path / "source.mp4"
+    source.write_bytes(b"film")
+    store.write("assets/film.mp4", b"film", JSON)
+    with failing_call(1_000_000, errno.EIO) as called:
+        OPERATIONS[operation](store, source)
+    naming = {"create": "link", "publish": "rename"}.get(operation, "replace")
+    last = max(number for number, name in enumerate(called) if name == naming)
+    assert "fsync" in called[called.index("write") : last]
+    assert "fsync" in called[last:]
 
 
 def _write_for_ever(root: Path, seed: int) -> None:
@@ -159,6 +183,7 @@ def test_a_killed_writer_leaves_nothing_half_visible(tmp_path: Path) -> None:
     assert list((root / "tmp").iterdir()) == []
 
 
+@pytest.mark.usefixtures("_quick_disk")
 def test_processes_race_to_create(store: FolderStore, tmp_path: Path) -> None:
     """Four processes create the same two hundred keys: each key has exactly one winner."""
     context = multiprocessing.get_context("fork")
@@ -197,6 +222,7 @@ def test_a_delivery_takes_no_second_place(store: FolderStore, store_folder: Path
     assert os.stat(store_folder / PREFIX / "film.mp4").st_ino == os.stat(store_folder / "assets/film.mp4").st_ino
 
 
+@pytest.mark.usefixtures("_quick_disk")
 def test_a_reader_sees_the_old_or_the_new(store: FolderStore) -> None:
     """While a document is replaced a thousand times, every reading is one of its versions."""
     versions = [bytes([65 + number]) * 50_000 for number in range(4)]
@@ -279,6 +305,13 @@ def test_a_file_system_without_hard_links_is_told(store: FolderStore, monkeypatc
     with pytest.raises(SettingsError, match="without hard links"):
         store.check(write=True)
     assert list(store.list("")) == []
+
+
+def test_a_disk_without_room_is_told(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that cannot hold a programme is a StoreError before work starts."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
+    with pytest.raises(StoreError, match="its disk has 1 MB left"):
+        store.check()
 
 
 def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:

@@ -79,6 +79,14 @@ class TestAssets:
         assert asset.extension == ".png"
         assert workspace.path(asset).read_bytes() == b"face"
 
+    @pytest.mark.parametrize("name", ["portrait", "take 1.mp3~", "a.ÄÖ", "x.", "a." + "b" * 30])
+    def test_a_person_may_name_files_as_he_likes(self, workspace: Workspace, tmp_path: Path, name: str) -> None:
+        """A file whose extension could be no part of a key is kept as ".bin"."""
+        (tmp_path / name).write_bytes(b"x")
+        asset = workspace.keep(tmp_path / name)
+        assert asset.extension == ".bin"
+        assert workspace.path(asset).read_bytes() == b"x"
+
     def test_a_made_file_leaves_nothing_in_scratch(self, workspace: Workspace, tmp_path: Path) -> None:
         """Kept files take no second place, however many a run makes."""
         for number in range(3):
@@ -122,6 +130,20 @@ class TestAssets:
         assert workspace.store.stat(asset.key) is None
         assert made(other, b"some film") == asset
         assert other.path(asset).read_bytes() == b"some film"
+
+    def test_keeping_mends_what_was_damaged(self, tmp_path: Path) -> None:
+        """A damaged file of a folder store, of the right size even, is replaced by the next one with its name."""
+        workspace = Workspace(stores.load(f"file:{tmp_path / 'store'}", {}), tmp_path / "scratch")
+        asset = made(workspace, b"some film")
+        damage(workspace.store, asset.key, b"some fi1m")
+        assert made(workspace, b"some film") == asset
+        assert workspace.path(asset).read_bytes() == b"some film"
+
+    def test_a_scratch_folder_that_cannot_be_made_is_told(self, store: Store, tmp_path: Path) -> None:
+        """A file in the way of the scratch folder is a StoreError."""
+        (tmp_path / "scratch").write_bytes(b"")
+        with pytest.raises(StoreError, match="scratch folder"):
+            Workspace(store, tmp_path / "scratch").new(".mp4")
 
     def test_a_missing_asset_says_so(self, workspace: Workspace, tmp_path: Path) -> None:
         """An asset that is gone from the store is a StoreError that says what to do."""

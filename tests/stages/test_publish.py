@@ -1,13 +1,16 @@
 """Publishing: once, whole, under a revision that says everything that was read."""
 
 import json
+import multiprocessing
+import random
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tasks.domain.casting import Consent
-from tasks.domain.editing import Programme
+from tasks.domain.editing import Composition, Programme
 from tasks.domain.errors import StoreError
 from tasks.domain.options import EngineId, MarkingOptions, OutputOptions, SoundOptions
 from tasks.engines import stores
@@ -137,6 +140,18 @@ def test_a_missing_output_publishes_nothing(workspace: Workspace) -> None:
     assert names(workspace.store, "programmes") == []
 
 
+def test_a_damaged_output_is_not_published(workspace: Workspace, tmp_path: Path) -> None:
+    """An output that was damaged since it was composed is a StoreError, and no manifest appears."""
+    composition = a_composition(workspace)
+    film = composition.outputs[0].asset
+    other = Workspace(workspace.store, tmp_path / "other")
+    workspace.store.delete(film.key)
+    workspace.store.write(film.key, b"A film", "video/mp4")
+    with pytest.raises(StoreError, match="damaged"):
+        publish(a_plan(), (), a_cast(), composition, some_options(), workspace=other)
+    assert names(workspace.store, "programmes") == []
+
+
 def test_any_failing_call_is_made_good_by_the_next_run(tmp_path: Path) -> None:
     """With the n-th call of the store failing, n = 1, 2, ..., the next run ends with the same programme."""
     expected = {k: v[0] for k, v in finished(tmp_path / "whole").objects.items()}
@@ -155,6 +170,48 @@ def test_any_failing_call_is_made_good_by_the_next_run(tmp_path: Path) -> None:
             assert n > 6
             return
     pytest.fail("never ran through")
+
+
+def test_a_run_killed_at_any_moment_is_finished_by_the_next(tmp_path: Path) -> None:
+    """SIGKILL of ten runs at random moments; the next run ends with the files of an undisturbed one, whole."""
+    whole = stores.load(f"file:{tmp_path / 'whole'}", {})
+    run_once(whole, tmp_path / "scratch-whole")
+    store = stores.load(f"file:{tmp_path / 'store'}", {})
+    chance = random.Random(5)
+    num_killed = 0
+    for number in range(10):
+        child = multiprocessing.get_context("fork").Process(target=run_once, args=(store, tmp_path / f"s{number}"))
+        child.start()
+        child.join(chance.uniform(0.0, 0.08))
+        child.kill()
+        child.join()
+        num_killed += child.exitcode != 0
+        for manifest in (tmp_path / "store").glob("programmes/*/*/manifest.json"):
+            assert sorted(path.name for path in manifest.parent.iterdir())[:2] == ["16x9.en.mp4", "captions.en.vtt"]
+    assert num_killed > 0
+    run_once(store, tmp_path / "last")
+    assert contents(store) == contents(whole)
+
+
+def contents(store: Store) -> dict[str, bytes | None]:
+    """All but chunks: a run killed just after it named a clip leaves them to the sweep."""
+    return {stored.key: store.read(stored.key) for stored in store.list("") if not stored.key.startswith("partial/")}
+
+
+def run_once(store: Store, scratch: Path) -> None:
+    workspace = Workspace(store, scratch)
+    for shot in a_plan().shots:
+        if workspace.clip(shot.fingerprint) is None:
+            workspace.chunks(shot.fingerprint).save(0, {"latents": np.arange(1000)})
+            path = workspace.new(".mp4")
+            path.write_bytes(shot.id.encode() * 50_000)
+            clip = replace(some_clips(a_plan())[0], fingerprint=shot.fingerprint, video=workspace.keep(path))
+            workspace.name_clip(clip)
+    composition = workspace.recall("composite", "ab" * 32, Composition)
+    if composition is None:
+        composition = a_composition(workspace)
+        workspace.remember("composite", "ab" * 32, composition)
+    publish(a_plan(), some_clips(a_plan()), a_cast(), composition, some_options(), workspace=workspace)
 
 
 def finished(folder: Path) -> MemoryStore:

@@ -144,7 +144,7 @@ def test_an_unlabelled_programme_says_so(store_uri: str, tmp_path: Path) -> None
     assert found.notes[0] == "It was published without a visible label, by setting."
 
 
-@pytest.mark.parametrize("what", ["nothing", "empty", "file", "other", "latest"])
+@pytest.mark.parametrize("what", ["nothing", "empty", "file", "other", "latest", "deep"])
 def test_what_is_no_programme_is_an_input_error(tmp_path: Path, what: str) -> None:
     """A folder that is not there, is empty, is a file, or holds something else is no broken delivery."""
     place = tmp_path / "place"
@@ -156,6 +156,8 @@ def test_what_is_no_programme_is_an_input_error(tmp_path: Path, what: str) -> No
         (place / "manifest.json").write_text('{"name": "a web app"}')
     if what == "latest":
         (place / "latest.json").write_text('{"revision": "../../etc"}')
+    if what == "deep":
+        (place / "latest.json").write_text("[" * 4000)
     with pytest.raises(InputError, match=r"no programme|no manifest of schema|no revision"):
         verdict(str(place), tmp_path)
 

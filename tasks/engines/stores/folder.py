@@ -20,6 +20,8 @@ from tasks.domain.errors import SettingsError, StoreError
 from tasks.engines.stores import MANIFEST, SPOOL, Stored, check_key, check_prefix
 
 _BLOCK_BYTES = 1 << 20
+_MIN_FREE_BYTES = 64 * 10**6
+"""With less no programme of a minute can be made."""
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -48,6 +50,11 @@ class FolderStore:
                 raise SettingsError(
                     f"the store {self.uri} cannot be written: no permission for {there}.",
                     remedy="Change the permission, or name another store with --store.",
+                )
+            if (free := shutil.disk_usage(there).free) < _MIN_FREE_BYTES:
+                raise StoreError(
+                    f"The store {self.uri} has no room: its disk has {free // 10**6} MB left. "
+                    "Free some space, or name another store with --store."
                 )
         if write:
             self._prove()

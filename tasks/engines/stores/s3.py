@@ -132,12 +132,12 @@ class S3Store:
         """As `Store.read`."""
 
         def gather(blocks: Iterator[bytes]) -> bytes:
-            content = b""
+            content = bytearray()
             for block in blocks:
                 content += block
                 if len(content) > limit:
                     break
-            return content
+            return bytes(content)
 
         with self._answering():
             content: bytes | None = self._download(key, gather)

@@ -35,6 +35,7 @@ AGAIN = frozenset(
 """Codes after which the same request, sent again, may well succeed."""
 
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9]{1,64})\s*</Code>")
+_EXPIRED = re.compile(rb"(?i)has expired|not yet valid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,9 @@ class RefusedError(Exception):
         found = _CODE.search(body)
         self.status, self.content_type = status, content_type
         self.code = found.group(1).decode() if found else ""
+        if self.code == "AccessDenied" and _EXPIRED.search(body):
+            # So a signed address is refused when this machine's clock is hours late.
+            self.code = "RequestExpired"
         super().__init__(f"HTTP {status} {self.code}".strip())
 
 
