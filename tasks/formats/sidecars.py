@@ -45,7 +45,7 @@ def transcript_text(cues: Sequence[Cue], rate: Fraction) -> str:
 def _voiced(cue: Cue) -> str:
     body = _escaped(_lines(cue))
     # A voice tag ends at ">", and no escape is allowed within its annotation but entities.
-    return f"<v {_escaped(cue.speaker)}>{body}" if cue.speaker else body
+    return f"<v {_escaped(' '.join(cue.speaker.split()))}>{body}" if cue.speaker else body
 
 
 def _escaped(text: str) -> str:

@@ -140,12 +140,14 @@ def _at_scale(clip_width: int, clip_height: int, face: Box | None, panel: Rect, 
     shown_height = min(panel.height, even(clip_height * scale))
     crop_width = min(clip_width // 2 * 2, even(shown_width / scale))
     crop_height = min(clip_height // 2 * 2, even(shown_height / scale))
-    centre_x, eyes_y = clip_width / 2, clip_height * EYES_IN_FRAME
+    left, top = (clip_width - crop_width) / 2, (clip_height - crop_height) * EYES_IN_FRAME
     if face is not None:
-        centre_x, eyes_y = face[0] + face[2] / 2, face[1] + face[3] * EYES_IN_FACE
+        head = head_box(face, clip_width, clip_height)
+        left = _around(face[0] + face[2] / 2 - crop_width / 2, crop_width, head[0], head[2])
+        top = _around(face[1] + face[3] * EYES_IN_FACE - crop_height * EYES_IN_FRAME, crop_height, head[1], head[3])
     crop = Rect(
-        x=_within(centre_x - crop_width / 2, clip_width - crop_width),
-        y=_within(eyes_y - crop_height * EYES_IN_FRAME, clip_height - crop_height),
+        x=_within(left, clip_width - crop_width),
+        y=_within(top, clip_height - crop_height),
         width=crop_width,
         height=crop_height,
     )
@@ -156,6 +158,13 @@ def _at_scale(clip_width: int, clip_height: int, face: Box | None, panel: Rect, 
         height=shown_height,
     )
     return Placement(panel=panel, target=target, crop=crop)
+
+
+def _around(start: float, length: float, head_start: float, head_length: float) -> float:
+    """`start` of a crop, moved so that the head lies within it where it fits."""
+    if head_length > length:
+        return start
+    return min(head_start, max(start, head_start + head_length - length))
 
 
 def _within(start: float, room: int) -> int:

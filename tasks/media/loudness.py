@@ -39,6 +39,9 @@ _INTERPOLATOR = np.array([_PHASE_0, _PHASE_1, _PHASE_1[::-1], _PHASE_0[::-1]], n
 _MOST_OVERSHOOT = float(np.abs(_INTERPOLATOR.reshape(-1, _OVERSAMPLING)).sum(axis=0).max())
 """No true peak exceeds the largest sample nearby by more than this factor: quiet stretches need no interpolation."""
 
+_STRETCH = 2048
+"""Samples that are looked at together."""
+
 LIMITER_REACH_SECONDS = 0.012
 """The limiter sees a peak so long ahead and lets go so long behind it: too short to hear, too long to click."""
 
@@ -106,8 +109,13 @@ class TruePeak:
         """Hear the next block."""
         joined = np.concatenate((self._tail, block), axis=1)
         self._tail = joined[:, joined.shape[1] - (_TAPS_PER_PHASE - 1) :]
-        if joined.size and float(np.abs(joined).max()) * _MOST_OVERSHOOT > self._largest:
-            self._largest = max(self._largest, float(_envelope(joined).max(initial=0.0)))
+        # The loudest stretch first: most others then need no interpolation.
+        stretches = [joined[:, at : at + _STRETCH + _TAPS_PER_PHASE - 1] for at in range(0, joined.shape[1], _STRETCH)]
+        tops = [float(np.abs(stretch).max(initial=0.0)) for stretch in stretches]
+        for index in sorted(range(len(tops)), key=tops.__getitem__, reverse=True):
+            if tops[index] * _MOST_OVERSHOOT <= self._largest:
+                break
+            self._largest = max(self._largest, float(_envelope(stretches[index]).max(initial=0.0)))
 
 
 def limited(
@@ -138,7 +146,7 @@ def _held_under(louder: Float32Array, ceiling: float, reach: int, margin: int) -
     inner = louder[:, margin : louder.shape[1] - margin]
     if float(np.abs(louder).max(initial=0.0)) * _MOST_OVERSHOOT <= ceiling:
         return inner
-    allowed = ceiling / np.maximum(_envelope_at_samples(louder), ceiling)
+    allowed = ceiling / np.maximum(_envelope_above(louder, ceiling), ceiling)
     lowest = minimum_filter1d(allowed, 2 * reach + 1, mode="nearest")
     window = np.hanning(2 * reach + 3)[1:-1]
     smooth = _average(lowest, window / window.sum())
@@ -162,6 +170,17 @@ def _envelope(samples: Float32Array) -> Float32Array:
     full = upfirdn(_INTERPOLATOR, samples, up=_OVERSAMPLING, axis=1)
     edge = _OVERSAMPLING * (_TAPS_PER_PHASE - 1)
     return np.asarray(np.abs(full[:, edge : full.shape[1] - edge]), np.float32)
+
+
+def _envelope_above(samples: Float32Array, ceiling: float) -> Float64Array:
+    """(n,): as `_envelope_at_samples` wherever that may exceed `ceiling`, the plain samples elsewhere."""
+    plain = np.abs(samples).max(axis=0).astype(np.float64)
+    for at in range(0, samples.shape[1], _STRETCH):
+        start, end = max(0, at - _TAPS_PER_PHASE), min(samples.shape[1], at + _STRETCH + _TAPS_PER_PHASE)
+        if plain[start:end].max() * _MOST_OVERSHOOT > ceiling:
+            near = _envelope_at_samples(samples[:, start:end])[at - start :][:_STRETCH]
+            plain[at : at + near.size] = near
+    return plain
 
 
 def _envelope_at_samples(samples: Float32Array) -> Float64Array:

@@ -18,7 +18,7 @@ import imageio_ffmpeg
 from tasks.domain.errors import MediaError
 from tasks.media.languages import iso639_2
 
-PRESET, CRF, THREADS = "veryfast", 21, 2
+PRESET, CRF, THREADS = "veryfast", 20, 4
 """x264: a fixed number of threads makes equal frames an equal file everywhere. Part of composite's REVISION."""
 KEYFRAME_SECONDS = 4
 _COLOURS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
@@ -65,7 +65,7 @@ def video_command(
         },
     )
     # ffmpeg-python has no input without streams: the metadata goes in as a third input, by hand, behind the first two.
-    command: list[str] = output.compile(cmd=_program(), overwrite_output=True)
+    command: list[str] = output.compile(cmd=ffmpeg_program(), overwrite_output=True)
     behind_inputs = _last_input(command) + 2
     return [*command[:behind_inputs], "-f", "ffmetadata", "-i", str(metadata), *command[behind_inputs:]]
 
@@ -80,7 +80,7 @@ def still_command(*, target: Path, size: tuple[int, int], subtitles: Path | None
         str(target),
         **{"frames:v": 1, "q:v": 2, "c:v": "mjpeg", "f": "image2", "update": 1, "flags:v": "+bitexact"},
     )
-    command: list[str] = output.compile(cmd=_program(), overwrite_output=True)
+    command: list[str] = output.compile(cmd=ffmpeg_program(), overwrite_output=True)
     return command
 
 
@@ -99,7 +99,8 @@ def _burned(picture: Any, subtitles: Path | None) -> Any:
     return picture if subtitles is None else picture.filter("ass", filename=str(subtitles))
 
 
-def _program() -> list[str]:
+def ffmpeg_program() -> list[str]:
+    """FFmpeg and the options that every call has: quiet but for warnings, never asking."""
     return [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning"]
 
 
