@@ -20,8 +20,13 @@ def roots(points: Array, faces: Array, share: Callable[[Array], Array], num: int
     return picked[:, 0] * (1 - u[0]) + picked[:, 1] * u[0] * (1 - u[1]) + picked[:, 2] * u[0] * u[1]
 
 
-def grow(start: Array, length: Array, steps: int, rule: Rule, field: Field, lift: Array, stiff: float = 0.6) -> Array:
-    """Strands that follow `rule`, are `length` cm (n,) long and, once out, keep `lift` cm (n,) above the solid."""
+def grow(
+    start: Array, length: Array, steps: int, rule: Rule, field: Field, lift: Array, stiff: float = 0.6, hug: float = 0.0
+) -> Array:
+    """Strands that follow `rule`, are `length` cm (n,) long and, once out, keep `lift` cm (n,) above the solid.
+
+    hug: 0..1, how much their first half is held down to that height too.
+    """
     at = start.copy()
     way = 0.35 * field.outward(start) + rule(start, start, 0.0)
     path = [at.copy()]
@@ -32,7 +37,9 @@ def grow(start: Array, length: Array, steps: int, rule: Rule, field: Field, lift
         way /= np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6)
         at = at + way * stride
         floor = lift * min(1.0, share * 5)
-        at = at + field.outward(at) * np.maximum(floor - field.distance(at), 0)[:, None]
+        short = floor - field.distance(at)
+        held = hug * (1 - share) ** 2 * np.clip(short, -0.5, 0)
+        at = at + field.outward(at) * (np.maximum(short, 0) + held)[:, None]
         path.append(at.copy())
     return np.stack(path, 1)
 

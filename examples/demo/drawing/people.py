@@ -74,8 +74,8 @@ def ines(detail: float) -> None:
     root = made.grow_on(_scalp, num)
     long = made.rng.uniform(19.5, 23, num) + root[:, 2] * 0.75
     lift = 0.5 + 2.0 * made.rng.random(num) ** 1.2
-    path = hair.grow(root, long, 52, _part_and_fall, made.field, lift, 0.72)
-    path = hair.wave(hair.gather(path, 170, 0.38, made.rng), 0.80, 7.5, made.rng, 0.25)
+    path = hair.grow(root, long, 52, _part_and_fall, made.field, lift, 0.72, hug=0.8)
+    path = hair.wave(hair.gather(path, 170, 0.36, made.rng), 1.0, 6.8, made.rng, 0.25)
     scene.strands("hair", path, hair.taper(52, 0.042), scene.hair_material("hair", (0.034, 0.0125, 0.006), 0.30))
     gold = scene.material("gold", (0.9, 0.55, 0.18), Metallic=1.0, Roughness=0.2)
     turn = np.linspace(0, 2 * np.pi, 49)[:-1]
@@ -87,7 +87,7 @@ def ines(detail: float) -> None:
     scene.turn(scene.everything(), yaw=5, roll=-3, nod=0)
     clothes.blazer((0.40, 0.115, 0.012), (0.56, 0.47, 0.37), 0.26 / detail)
     sets.studio()
-    scene.light((-85, -115, 62), (0, 0, -5), 75, 4.6e5, (1, 0.92, 0.82))
+    scene.light((-85, -115, 62), (0, 0, -5), 75, 5.4e5, (1, 0.91, 0.80))
     scene.light((110, -80, 10), (0, 0, -5), 110, 0.5e5, (0.62, 0.80, 1))
     scene.light((70, 75, 45), (0, 2, 2), 40, 3.2e5, (1, 0.72, 0.45))
     scene.daylight((0.45, 0.5, 0.55), 0.10)

@@ -129,7 +129,7 @@ def _boat(x: float, y: float, size: float, hull: RGB, sail: RGB) -> None:
         size * 0.018,
         scene.material("mast", (0.3, 0.2, 0.12)),
     )
-    cloth = scene.material("sail", sail, Roughness=0.8, Emission_Color=(*sail, 1), Emission_Strength=0.25)
+    cloth = scene.material("sail", sail, Roughness=0.8, Emission_Color=(*sail, 1), Emission_Strength=0.45)
     for reach, top in ((0.85, 1.8), (-0.6, 1.5)):
         corners = np.array(
             [
@@ -146,8 +146,8 @@ def harbour() -> None:
     rng = np.random.default_rng(2)
     v = np.linspace(0, 1, 64)
     stops = np.array([(0.95, 0.52, 0.25), (0.85, 0.60, 0.42), (0.34, 0.55, 0.70), (0.10, 0.30, 0.58)])
-    sky = np.stack([np.interp(v, (0, 0.12, 0.40, 1), stops[:, k]) for k in range(3)], -1)
-    points = np.array([(x, 9000, -600 + 4600 * h) for h in v for x in (-7000, 7000)])
+    sky = np.stack([np.interp(v, (0.2, 0.34, 0.55, 0.9), stops[:, k]) for k in range(3)], -1)
+    points = np.array([(x, 9000, -600 + 2200 * h) for h in v for x in (-7000, 7000)])
     scene.mesh("sky", points, scene.grid_faces(64, 2), scene.painted_glow("sky", 1.25), np.repeat(sky, 2, 0))
     sea = scene.roughen(
         scene.material(
@@ -167,8 +167,9 @@ def harbour() -> None:
             [np.stack([x, np.full(120, y), np.full(120, -140.0)], -1), np.stack([x, np.full(120, y), ridge], -1)], 1
         ).reshape(-1, 3)
         scene.mesh("hills", land, scene.grid_faces(120, 2), scene.glow("hill", shade, 0.75))
+    walls = ((0.60, 0.22, 0.12), (0.66, 0.44, 0.20), (0.70, 0.60, 0.46), (0.46, 0.14, 0.10), (0.40, 0.36, 0.36))
     for x in np.arange(-2600, 2600, 150):
-        tone = tuple(np.array((0.62, 0.44, 0.34)) * rng.uniform(0.55, 1.2))
+        tone = walls[rng.integers(len(walls))]
         high = rng.uniform(70, 190)
         scene.box(
             "house",
