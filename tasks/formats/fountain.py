@@ -144,16 +144,22 @@ class _Reader:
         row = index + 1
         texts: list[str] = []
         while index < len(self.lines) and (line := self.lines[index].strip()) and not _SECTION.fullmatch(line):
-            if not _leaves_nothing(line):
-                texts.append(without_emphasis(line.removeprefix("!").strip("><").strip()))
+            bracketed = _BRACKETED.fullmatch(line)
             index += 1
+            if bracketed is not None:
+                self._action(texts, row)
+                texts = []
+                self.scribe.action(bracketed[1], index)
+            elif not _leaves_nothing(line):
+                texts.append(without_emphasis(line.removeprefix("!").strip("><").strip()))
+        self._action(texts, row)
+        return index
+
+    def _action(self, texts: list[str], row: int) -> None:
         text = " ".join(texts)
         bracketed = _BRACKETED.fullmatch(text)
-        if bracketed is not None:
-            self.scribe.action(bracketed[1], row)
-        elif text and not self.scribe.loose_mark(text):
-            self.scribe.action(text, row)
-        return index
+        if text and not self.scribe.loose_mark(text):
+            self.scribe.action(bracketed[1] if bracketed else text, row)
 
 
 def _leaves_nothing(line: str) -> bool:

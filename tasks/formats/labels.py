@@ -18,7 +18,7 @@ _PREFIX = re.compile(
     r"[-–—•‣▪*>\s]*(?:\d{1,4}[.)]\s+)?(?:[\[(]?\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d{1,3})?[\])]?\s+)?"
     "[\u2190-\u2bff\ufe0f\u200d\U0001f000-\U0001faff\\s]*"
 )
-_NAME = re.compile(r"[^\W_][\w .,'’ʼ`´&+/·・-]*")
+_NAME = re.compile(r"[^\W_][\w .,'’ʼ`´&+/#·・-]*")
 _ABBREVIATION = re.compile(
     r"(?:^|[\s.])(?:[^\W\d_]|Drs?|Mrs?|Ms|St|Ste|Prof|Rev|Sgt|Capt|Lt|Col|Gen|Hon|Mme|Mlle|Jr|Sr)$", re.I
 )

@@ -18,6 +18,8 @@ _HEADING = re.compile(r"\s{0,3}#{1,6}(?!\w)\s*(.*?)\s*#*\s*")
 _SONG = re.compile(r"\s*[♪♫♬♩]+\s*")
 _ACTION = re.compile(r"(?:\[([^\[\]]*)\]|【([^【】]*)】|\(([^()]*)\)|（([^（）]*)）)\.?")
 _META = re.compile(r"(title|author|language)s?\s*[:：]\s*(.+)|(by|written by)\s*[:：]?\s+(.+)", re.IGNORECASE)
+# How pages are cut: no label, no action.
+_DIRECTING = re.compile(r"(?:INT|EXT|EST|INT\.?/EXT|I/E)[. ].*|FADE (?:IN|OUT|TO BLACK)[.:]?|[A-Z ]{2,20} TO:")
 _STAGE = re.compile(r"(\*|_)(?=\S)([^*_]+)(?<=\S)\1\.?")
 
 
@@ -63,7 +65,7 @@ def read_page(text: str, known: frozenset[str], *, is_markdown: bool) -> Page:
     songs: set[int] = set()
     for row, line in enumerate(lines, start=1):
         bare, has_note = _bare(line, is_markdown=is_markdown)
-        if not bare or _HEADING.fullmatch(line) or _ACTION.fullmatch(bare):
+        if not bare or any(pattern.fullmatch(bare) for pattern in (_HEADING, _ACTION, _DIRECTING)):
             continue
         opens = row == 1 or not lines[row - 2].strip()
         found = labelled(bare, row, opens_paragraph=opens)
@@ -127,6 +129,8 @@ class _Reader:
             self._act(action, row)
         elif speech is not None:
             self._speak(speech, row)
+        elif _DIRECTING.fullmatch(bare):
+            self.scribe.close()
         elif not self.scribe.loose_mark(bare):
             self._unlabelled(bare, row)
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from tasks.domain.errors import ScriptError
 from tasks.domain.speech import Script, ScriptRole
+from tasks.formats.cast_sheet import AGES, SEXES
 from tasks.formats.fields import number
 from tasks.formats.findings import shown, suggestion
 from tasks.formats.labels import folded, tidy
@@ -187,11 +188,19 @@ def _pause(table: Table, cells: tuple[str, ...], row: int, scribe: Scribe) -> Fr
 
 
 def _roles(table: Table) -> tuple[ScriptRole, ...]:
-    """What the table's own columns say of each speaker; the first row that says something counts."""
+    """What the table's own columns say of each speaker, in the words of a cast; the first row that says something counts.
+
+    Other words ("older adult") say nothing: the cast decides.
+    """
     roles: dict[str, ScriptRole] = {}
     for _, cells in table.rows:
         label = tidy(table.cell(cells, "speaker"))
-        name, sex, age = (table.cell(cells, column) or None for column in ("name", "sex", "age"))
+        name = table.cell(cells, "name") or None
+        sex, age = _one_of(SEXES, table.cell(cells, "sex")), _one_of(AGES, table.cell(cells, "age"))
         if label and (name or sex or age):
             roles.setdefault(folded(label), ScriptRole(label=label, name=name, sex=sex, age=age))
     return tuple(roles.values())
+
+
+def _one_of(allowed: tuple[str, ...], written: str) -> str | None:
+    return written.casefold() if written.casefold() in allowed else None

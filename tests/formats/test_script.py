@@ -234,6 +234,12 @@ def test_tables_in_full() -> None:
     assert [warning.split(": ")[0] for warning in script.warnings] == ["a.csv, line 1", "a.csv, line 5"]
 
 
+def test_tables_may_say_sex_and_age() -> None:
+    """Sex and age of a speaker are taken where they are words of a cast, and left out where not."""
+    (role,) = read("speaker,text,sex,age\nA,x,Female,older adult\n", name="a.csv").roles
+    assert (role.label, role.sex, role.age) == ("A", "female", None)
+
+
 LANGUAGES = "speaker,text_en,text_it,text_zh-hant\nA,Hello.,Ciao.,你好\nB,Bye.,,再見\n"
 
 
@@ -276,6 +282,24 @@ def test_colons_in_ordinary_text_are_no_speakers() -> None:
     )
     assert script.labels == ("HOST", "GUEST")
     assert [warning[:14] for warning in script.warnings] == ["a.txt, line 2:", "a.txt, line 3:"]
+
+
+def test_how_pages_are_cut_is_nobody() -> None:
+    """Scene headings and transitions are neither speakers nor actions, whatever form the labels have."""
+    for text in (
+        "INT. ROOM - DAY\n\nANNA. a\n\nCUT TO:\n\nBEN. b\n\nFADE OUT.\n\nANNA. c\n",
+        "ANNA: a\nCUT TO:\nBEN: b\n",
+    ):
+        script = read(text, known=("anna",))
+        assert script.labels == ("ANNA", "BEN")
+        assert actions(script) == []
+
+
+def test_bracketed_lines_of_fountain_are_actions_of_their_own() -> None:
+    """Two bracketed lines without a gap are two actions, each with its meaning."""
+    script = read("ANNA\na\n\n[SFX: bell]\n[PAUSE 2 s]\nHe sits.\n\nBEN\nb\n", name="a.fountain")
+    assert actions(script) == ["SFX: bell", "PAUSE 2 s", "He sits."]
+    assert [line.kind for line in script.lines] == ["speech", "action", "pause", "action", "speech"]
 
 
 def test_words_without_a_name_are_not_spoken() -> None:

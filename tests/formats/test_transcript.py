@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.domain.editing import Cue
 from tasks.domain.errors import InputError, ScriptError
 from tasks.domain.speech import Transcript
 from tasks.domain.timing import Span
+from tasks.formats.sidecars import srt_text, transcript_text, vtt_text
 from tasks.formats.transcript import read_transcript
 
 
@@ -125,3 +127,18 @@ def test_transcripts_of_the_feed_are_read_whole(shared_data: Path) -> None:
             assert (cue.speaker, cue.text) == (segment["speaker"], segment["body"])
             assert abs(float(cue.span.start) - segment["startTime"]) < 0.001
         assert transcript.warnings == ()
+
+
+def test_what_is_written_beside_a_programme_reads_back() -> None:
+    """Captions written as WebVTT, SRT and JSON give the same words, names and times when they are read."""
+    cues = (
+        Cue(start_frame=0, end_frame=40, lines=("Hello <b>there</b> &", "a --> b."), speaker="Dr. <Rao> & Ben"),
+        Cue(start_frame=41, end_frame=90, lines=("你好。",), speaker="主持人"),
+    )
+    rate = Fraction(25)
+    vtt = read(vtt_text(cues, rate, "en"), "a.vtt")
+    assert [cue.text for cue in vtt.cues] == ["Hello <b>there</b> & a --> b.", "你好。"]
+    assert [cue.speaker for cue in vtt.cues] == ["Dr. <Rao> & Ben", "主持人"]
+    assert (vtt.language, vtt.cues[1].span) == ("en", Span(Fraction(41, 25), Fraction(90, 25)))
+    assert rows(read(transcript_text(cues, rate), "a.json")) == rows(vtt)
+    assert [cue.span for cue in read(srt_text(cues, rate), "a.srt").cues] == [cue.span for cue in vtt.cues]
