@@ -188,7 +188,7 @@ def _pause(table: Table, cells: tuple[str, ...], row: int, scribe: Scribe) -> Fr
 
 
 def _roles(table: Table) -> tuple[ScriptRole, ...]:
-    """What the table's own columns say of each speaker, in the words of a cast; the first row that says something counts.
+    """What the table says of each speaker, in the words of a cast; the first row that says something counts.
 
     Other words ("older adult") say nothing: the cast decides.
     """
