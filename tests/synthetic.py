@@ -103,8 +103,9 @@ def write_wav(path: Path, samples: npt.NDArray[np.generic], rate: int = SPEECH_R
 
 
 def write_compressed(path: Path, speech: Float32Array, rate: int = SPEECH_RATE_HZ) -> Path:
-    """Mono speech as FLAC, Opus (.ogg, .opus; rate 8, 16 or 48 kHz), MP3 or AAC (.m4a), by extension."""
-    codec = {".flac": "flac", ".ogg": "libopus", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac"}[path.suffix]
+    """Mono speech as FLAC, Opus (.ogg, .opus; rate 8, 16 or 48 kHz), MP3 or AAC (.m4a, .ts), by extension."""
+    codecs = {".flac": "flac", ".ogg": "libopus", ".opus": "libopus", ".mp3": "libmp3lame"}
+    codec = codecs.get(path.suffix, "aac")
     with av.open(str(path), "w") as file:
         stream = file.add_stream(codec, rate=rate, layout="mono")
         frame = av.AudioFrame.from_ndarray(speech[None, :], format="fltp", layout="mono")

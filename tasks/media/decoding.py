@@ -110,12 +110,18 @@ class TrackReader:
                 packet = next(packets)
             except StopIteration:
                 return
+            except IndexError:
+                # PyAV does not know streams that begin later, as MPEG-TS has them; their packets are passed over.
+                packets = self._container.demux(self._stream)
+                continue
             except (av.error.FFmpegError, OSError) as error:
                 log.info("%s: reading ends early: %s", self._source.label, error)
                 self.damage.is_broken_off = True
                 return
             try:
                 frames = packet.decode()
+            except av.error.EOFError:
+                return
             except av.error.FFmpegError:
                 self.damage.num_errors += 1
                 self._lost = True

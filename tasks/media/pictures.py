@@ -7,7 +7,9 @@ Knows no faces: whether somebody is in the picture is judged elsewhere.
 import io
 import logging
 import re
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,7 +211,10 @@ class _FormatError(Exception):
 
 
 _AGAIN = "Export or download it again."
-_DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, OverflowError)
+_DECODING_ERRORS = (
+    *(OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, ArithmeticError, AttributeError),
+    *(RuntimeError, AssertionError, struct.error, zlib.error),
+)
 """What Pillow's readers raise on damaged content, with what hostile content was seen to cause."""
 _SRGB = ImageCms.createProfile("sRGB")
 _ORIENTATION = 0x0112
@@ -219,7 +224,7 @@ def _upright(image: Any) -> Any:
     """Turned as its EXIF says; a damaged EXIF block says nothing."""
     try:
         return ImageOps.exif_transpose(image)
-    except (*_DECODING_ERRORS, ZeroDivisionError):
+    except _DECODING_ERRORS:
         log.info("left out a damaged EXIF block")
         return image
 

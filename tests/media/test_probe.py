@@ -192,11 +192,11 @@ def test_tags_become_one_printable_line() -> None:
     assert clean_text("x" * 300, 10) == "x" * 9 + "…"
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(48))
 def test_random_damage_ends_in_facts_or_in_one_sentence(tmp_path: Path, seed: int) -> None:
     """Bytes turned over, cut or doubled in a recording raise nothing but RecordingError."""
     generator = np.random.default_rng(seed)
-    path = tmp_path / ("film.mp4", "talk.wav", "talk.flac", "talk.ogg")[seed % 4]
+    path = tmp_path / ("film.mp4", "talk.wav", "talk.flac", "talk.ogg", "talk.ts", "talk.mp3")[seed % 6]
     if path.suffix == ".mp4":
         write_movie(path, num_frames=10, speech=speech_like(0.5, 1))
     elif path.suffix == ".wav":
