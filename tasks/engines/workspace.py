@@ -77,7 +77,7 @@ class Workspace:
     def keep(self, path: Path) -> Asset:
         """Put a file into the store, under its digest. A path that `new` gave is used up: ask `path` for the file.
 
-        A file from elsewhere (a person's own) is read once and left as it is; one without a plain extension gets ".bin".
+        A file from elsewhere (a person's own) is read once and left as it is; without a plain extension it gets ".bin".
         """
         extension, ours = path.suffix.lower(), path
         if path.parent != self._made:
