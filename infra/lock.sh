@@ -8,8 +8,8 @@ compile() {
   "$python" -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-header --no-emit-index-url \
     --no-emit-find-links --no-emit-trusted-host --no-emit-options --resolver=backtracking "$@"
 }
-compile --output-file infra/requirements.lock pyproject.toml
-compile --output-file infra/requirements-dev.lock --constraint infra/requirements.lock --extra dev pyproject.toml
+compile --build-deps-for editable --output-file infra/requirements.lock pyproject.toml
+compile --build-deps-for editable --output-file infra/requirements-dev.lock --constraint infra/requirements.lock --extra dev pyproject.toml
 held=$(mktemp -d)
 trap 'rm -rf "$held"' EXIT
 echo 'pocketsphinx==5.0.4' > "$held/held.in"

@@ -74,7 +74,7 @@ def ingest(episode: Episode, *, workspace: Workspace, watch: Watch, inputs: Inpu
     """
     chapters = _chapters(episode)
     if episode.source.script is not None:
-        script = _script(episode)
+        script = script_of(episode)
         return Material(script=script, chapters=chapters, pictures=_pictures(episode, script, workspace))
     transcript = _transcript(episode)
     if episode.source.podcast is not None:
@@ -84,7 +84,8 @@ def ingest(episode: Episode, *, workspace: Workspace, watch: Watch, inputs: Inpu
     return Material(tracks=tracks, transcript=transcript, chapters=chapters)
 
 
-def _script(episode: Episode) -> Script:
+def script_of(episode: Episode) -> Script:
+    """The script of an episode, with its translations. Raises ScriptError."""
     text = episode.source.script or ""
     known = tuple(label for entry in episode.cast for label in (entry.key, entry.name) if label)
     if "\n" in text:
@@ -129,14 +130,15 @@ def _chapters(episode: Episode) -> tuple[Chapter, ...]:
 def _recording(episode: Episode, workspace: Workspace, watch: Watch, inputs: InputOptions) -> Recording:
     name = episode.source.podcast or ""
     if not is_address(name):
-        return _decoded(_file(episode, name, "source.podcast", RecordingError), name, workspace, watch, inputs)
+        path = _file(episode, name, "source.podcast", RecordingError)
+        return decoded(path, name, workspace=workspace, watch=watch, inputs=inputs)
     limits = FetchLimits(max_bytes=inputs.max_download_bytes, max_seconds=inputs.max_download_seconds)
     target = workspace.new(".download")
     try:
         fetched = fetch(name, target, watch=_part(watch, 0, 2), limits=limits, allow=inputs.allow)
         # An address without its query: what follows it may be a secret.
         shown = shown_address(name).strip("'")
-        return _decoded(fetched.path, shown, workspace, _part(watch, 1, 2), inputs)
+        return decoded(fetched.path, shown, workspace=workspace, watch=_part(watch, 1, 2), inputs=inputs)
     finally:
         target.unlink(missing_ok=True)
 
@@ -148,12 +150,13 @@ def _tracks(
     # All of them first: a misspelt name is told before an hour is decoded.
     paths = [_file(episode, name, f"source.tracks.{speaker}", RecordingError) for speaker, name in named]
     return tuple(
-        (speaker, _decoded(path, name, workspace, _part(watch, index, len(named)), inputs))
+        (speaker, decoded(path, name, workspace=workspace, watch=_part(watch, index, len(named)), inputs=inputs))
         for index, ((speaker, name), path) in enumerate(zip(named, paths, strict=True))
     )
 
 
-def _decoded(path: Path, name: str, workspace: Workspace, watch: Watch, inputs: InputOptions) -> Recording:
+def decoded(path: Path, name: str, *, workspace: Workspace, watch: Watch, inputs: InputOptions) -> Recording:
+    """One recording on this machine, decoded for good. name: how messages call it. Raises RecordingError."""
     limits = MediaLimits(max_bytes=inputs.max_recording_bytes, max_duration=Fraction(3600 * inputs.max_recording_hours))
     speech, master = workspace.new(".wav"), workspace.new(".flac")
     decoded = decode_recording(path, speech_out=speech, master_out=master, name=name, watch=watch, limits=limits)

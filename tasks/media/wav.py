@@ -118,3 +118,11 @@ def read_speech_pcm(path: Path, start_sample: int = 0, end_sample: int | None = 
 def read_speech(path: Path, start_sample: int = 0, end_sample: int | None = None) -> Float32Array:
     """float32 (end - start,) in [-1, 1): as `read_speech_pcm`."""
     return read_speech_pcm(path, start_sample, end_sample).astype(np.float32) * np.float32(1 / 32768)
+
+
+def map_speech(path: Path) -> Int16Array:
+    """int16 (n,): all of the driving speech of a file, mapped: hours of it take no memory until they are read."""
+    count = num_speech_samples(path)
+    if count == 0:
+        return np.zeros(0, np.int16)
+    return np.memmap(path, "<i2", "r", offset=_HEADER.size, shape=(count,))

@@ -1,5 +1,6 @@
 """Where the picture changes."""
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -119,7 +120,7 @@ def test_stretches_tile_the_programme(talk: list[tuple[str, int, int]], layout: 
 
     assert found[0].start_frame == 0
     assert found[-1].end_frame == num_frames
-    assert all(left.end_frame == right.start_frame for left, right in zip(found, found[1:], strict=False))
+    assert all(left.end_frame == right.start_frame for left, right in itertools.pairwise(found))
     assert all(0 < s.num_frames <= longest for s in found)
 
 

@@ -1,5 +1,6 @@
 """Time: one rule from instants to frames and samples."""
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -17,9 +18,9 @@ instants = st.fractions(min_value=0, max_value=100_000, max_denominator=10_000)
 def test_neighbouring_spans_tile(edges: list[Fraction], rate: Fraction) -> None:
     """Spans that touch in time touch in frames, with no gap and no overlap, at any rate."""
     ordered = sorted(edges)
-    frames = [(index_at(a, rate), index_at(b, rate)) for a, b in zip(ordered, ordered[1:], strict=False)]
+    frames = [(index_at(a, rate), index_at(b, rate)) for a, b in itertools.pairwise(ordered)]
 
-    assert all(left[1] == right[0] for left, right in zip(frames, frames[1:], strict=False))
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(frames))
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -35,7 +36,7 @@ def test_native_frames_cover_a_shot_exactly(native: Fraction) -> None:
         made = native_frames(num_frames, native, Fraction(25))
         shown = [native_index(frame, native, Fraction(25)) for frame in range(num_frames)]
 
-        assert 0 <= min(shown)
+        assert min(shown) >= 0
         assert max(shown) < made <= max(shown) + 2
 
 

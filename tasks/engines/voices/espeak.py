@@ -75,7 +75,7 @@ class Espeak:
         own_language, _, variant = voice.partition("/")
         order = {
             "text": said,
-            "voice": f"{own_language}+{variant}" if variant else own_language,
+            "voice": "+".join(part for part in (self._languages.get(own_language.casefold()), variant) if part),
             "words_per_minute": _PACE.get(_AGE_OF.get(variant, ""), _DEFAULT_WORDS_PER_MINUTE),
             "pitch": 50,
         }
@@ -133,16 +133,15 @@ class Espeak:
             child.wait()
 
     @cached_property
-    def _languages(self) -> frozenset[str]:
-        """Language names that the library knows, in lower case."""
-        found = set()
-        for path in (self._folder / "lang").rglob("*"):
-            if path.is_file():
-                lines = path.read_text("utf-8", errors="replace").splitlines()
-                found |= {
-                    line.split()[1].casefold() for line in lines if line.startswith("language") and line.split()[1:]
-                }
-        return frozenset(found)
+    def _languages(self) -> dict[str, str]:
+        """Language names that the library knows, in lower case -> the file by whose name it finds them."""
+        files = sorted(path for path in (self._folder / "lang").rglob("*") if path.is_file())
+        named: dict[str, str] = {}
+        for path in files:
+            for line in path.read_text("utf-8", errors="replace").splitlines():
+                if line.startswith("language") and line.split()[1:]:
+                    named.setdefault(line.split()[1].casefold(), path.name)
+        return named | {path.name.casefold(): path.name for path in files}
 
     @cached_property
     def _variants(self) -> dict[str, str]:

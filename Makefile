@@ -1,0 +1,52 @@
+# Every target sets up what it needs itself, with pip from a hashed lock. `make` alone lists them.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+TORCH := torch==2.13.0
+
+.PHONY: help demo test check test-server test-wan soak bench golden lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+$(VENV)/.run: infra/requirements.lock pyproject.toml
+	@echo "setting up $(VENV) (about four minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --require-hashes --no-deps -r infra/requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run infra/requirements-dev.lock
+	@$(PIP) --require-hashes --no-deps -r infra/requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/.run ## make the example programme, and print where it is
+	@$(BIN)/troupe produce examples/demo/episode.yaml --store file:store --direct
+
+test: $(VENV)/.dev ## fast tests, then those on real data where it lies beside the project
+	@$(BIN)/python -m pytest -q
+
+check: $(VENV)/.dev ## format, lint, types, import rules, file lengths
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest -q tests/rules
+
+test-server: $(VENV)/.dev ## tests with a real object store and a real Prefect server on this machine
+	@$(BIN)/python -m pytest -q -m server
+
+bench: $(VENV)/.dev ## make bench NAME=diarize ARGS="FOLDER": one row a case, quality beside cost
+	@$(BIN)/python tests/bench/bench_$(NAME).py $(ARGS)
+
+golden: $(VENV)/.dev ## make golden NAME=captions: rewrite one golden file, to be reviewed
+	@GOLDEN=$(NAME) $(BIN)/python -m pytest -q tests -k golden
+
+lock: $(VENV)/.dev ## resolve anew and write the locks
+	@infra/lock.sh $(BIN)/python
+
+clean: ## remove what make has set up; stores and model files stay
+	@rm -rf $(VENV) .venv-wan build *.egg-info

@@ -1,0 +1,271 @@
+"""Everything that can be wrong before work starts: one file judged, whatever it is.
+
+The extension decides the kind, the content the format within it; without an extension the content decides. A text error
+is found before anything heavy is loaded. Nothing is written to the store; of what a file names, only what an episode
+names in its own folder is opened.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flows.progress import unwatched
+from flows.settings import Settings, load_settings
+from tasks.domain.episode import CastEntry, Episode
+from tasks.domain.errors import InputError, PipelineError
+from tasks.formats.episode import unused_cast
+
+KINDS = ("episode", "script", "portrait", "recording")
+_BY_EXTENSION = {
+    "script": (".fountain", ".txt", ".md", ".vtt", ".srt", ".csv", ".tsv", ".pdf", ".docx"),
+    "portrait": (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"),
+    "episode": (".yaml", ".yml"),
+}
+MIN_FREE_BYTES = 1 << 30
+"""Less free space than this beside the store is an error before work starts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong."""
+
+    where: str
+    message: str
+    remedy: str = ""
+
+    @property
+    def text(self) -> str:
+        """One line for a person."""
+        return " ".join(part for part in (f"{self.where}:" if self.where else "", self.message, self.remedy) if part)
+
+
+@dataclass(slots=True)
+class Report:
+    """What `check` found in one file."""
+
+    kind: str
+    errors: list[Finding] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    reading: dict[str, Any] = field(default_factory=dict)
+    """A script, as it reads."""
+    summary: str = "good"
+
+    @property
+    def ok(self) -> bool:
+        """Whether work could start."""
+        return not self.errors
+
+    def as_document(self) -> dict[str, Any]:
+        """For `--json`."""
+        errors = [{"where": e.where, "message": e.message, "remedy": e.remedy} for e in self.errors]
+        return {
+            "kind": self.kind,
+            "ok": self.ok,
+            "errors": errors,
+            "warnings": self.warnings,
+            "facts": self.facts,
+            **self.reading,
+        }
+
+
+def check_file(path: str, kind: str | None, *, store: str | None = None) -> Report:
+    """Judge one file. Raises SettingsError only; what is wrong with the file is in the report."""
+    settings = load_settings(store=store)
+    report = Report(kind=kind or "")
+    try:
+        if kind is not None and kind not in KINDS:
+            raise InputError(f"there is no kind {kind!r}.", remedy=f"Choose one of {', '.join(KINDS)}.")
+        _must_be_a_file(Path(path))
+        report.kind = kind or kind_of(Path(path))
+        _CHECKS[report.kind](Path(path), settings, report)
+    except InputError as error:
+        report.errors += [_finding(each, path) for each in (error, *error.others)]
+    except PipelineError as error:
+        report.errors.append(Finding(where=path, message=str(error)))
+    return report
+
+
+def _finding(error: InputError, path: str) -> Finding:
+    return Finding(where=error.where or path, message=error.message, remedy=error.remedy)
+
+
+def _must_be_a_file(path: Path) -> None:
+    try:
+        is_file = path.is_file()
+    except (OSError, ValueError):
+        is_file = False
+    if not is_file:
+        raise InputError("there is no such file.", where=str(path), remedy="Check the name.")
+
+
+def kind_of(path: Path) -> str:
+    """What a file is, by its extension; without one, by its first bytes."""
+    extension = path.suffix.casefold()
+    for kind, extensions in _BY_EXTENSION.items():
+        if extension in extensions:
+            return kind
+    return "recording" if extension else _kind_by_content(path)
+
+
+def _kind_by_content(path: Path) -> str:
+    with path.open("rb") as stream:
+        head = stream.read(4096)
+    pictures = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
+    if head.startswith(pictures) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return "portrait"
+    text = head.decode("utf-8", errors="ignore").lstrip("\ufeff \r\n\t")
+    if "schema: episode/1" in text:
+        return "episode"
+    is_text = b"\0" not in head and len(text) > 0.9 * len(head)
+    return "script" if is_text else "recording"
+
+
+def _check_script(path: Path, settings: Settings, report: Report) -> None:
+    from tasks.formats.script import MAX_BYTES, read_script, reading
+
+    with path.open("rb") as stream:
+        script = read_script(stream.read(MAX_BYTES + 1), name=str(path), language=None)
+    report.warnings += script.warnings
+    report.reading = reading(script)
+    speakers = len(report.reading["speakers"])
+    report.facts = {"lines_spoken": report.reading["lines_spoken"], "speakers": speakers}
+    report.summary = f"{report.reading['lines_spoken']} lines by {speakers} speakers"
+
+
+def _check_portrait(path: Path, settings: Settings, report: Report, entry: CastEntry | None = None) -> None:
+    from flows.wiring import Wiring
+    from tasks.media.pictures import read_picture
+
+    speaker = entry.key if entry else None
+    picture = read_picture(path, speaker=speaker)
+    verdict = Wiring(settings).faces.judge(picture.pixels, entry.box if entry else None)
+    where = f"portrait {path.name!r}" + (f" (speaker {speaker})" if speaker else "")
+    report.facts = {"width": picture.size[0], "height": picture.size[1]}
+    report.warnings += [f"{where}: it {warning}." for warning in verdict.warnings]
+    report.warnings += [f"{where}: {warning}" for warning in picture.warnings]
+    if verdict.face is None:
+        report.errors.append(Finding(where=where, message=f"it {verdict.reason}.", remedy=verdict.remedy))
+        return
+    box = [round(value) for value in verdict.face.box]
+    report.facts |= {"face_box": box, "brow_to_chin_px": round(verdict.face.brow_to_chin_px)}
+    report.summary = f"one usable face, {round(verdict.face.brow_to_chin_px)} px from brow to chin"
+
+
+def _check_recording(path: Path, settings: Settings, report: Report) -> None:
+    from flows.wiring import Wiring
+    from tasks.diarize import speech_seconds
+    from tasks.ingest import decoded
+
+    scratch = tempfile.mkdtemp(prefix="troupe-check-")
+    wiring = Wiring(settings.model_copy(update={"store": f"file:{scratch}"}))
+    try:
+        recording = decoded(path, str(path), **wiring.supply(decoded), watch=unwatched)
+        report.warnings += [f"{path}: {warning}" for warning in recording.warnings]
+        spoken = speech_seconds(recording, **wiring.supply(speech_seconds))
+    finally:
+        wiring.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+    report.facts = {"seconds": float(recording.duration), "channels": recording.channels, "speech_seconds": spoken}
+    if not spoken:
+        report.errors.append(
+            Finding(where=str(path), message="there is no speech in it.", remedy="Supply a recording with speech.")
+        )
+    report.summary = f"{float(recording.duration):.1f} s, {spoken:.1f} s of speech"
+
+
+def _check_episode(path: Path, settings: Settings, report: Report) -> None:
+    """The file, then what it names: text first, then pictures and sound."""
+    from flows.episodes import open_episode
+
+    episode = open_episode(str(path), settings)
+    report.facts = {"id": episode.id, "source": episode.kind, "languages": [episode.language, *episode.languages]}
+    if episode.kind == "script":
+        _check_its_script(episode, report)
+    for entry in episode.cast:
+        _gather(report, path, partial(_check_its_portrait, entry, episode, settings, report))
+    for name in _recordings(episode):
+        _gather(report, path, partial(_check_its_recording, name, episode, settings, report))
+    _check_store(settings, report)
+    report.summary = f"{len(episode.cast)} in the cast, {episode.kind}"
+
+
+def _gather(report: Report, path: Path, check: Callable[[], None]) -> None:
+    """Go on after an error: a person mends all of them at once."""
+    try:
+        check()
+    except InputError as error:
+        report.errors += [_finding(each, str(path)) for each in (error, *error.others)]
+
+
+def _check_its_script(episode: Episode, report: Report) -> None:
+    from tasks.cast import keys_of
+    from tasks.ingest import script_of
+
+    script = script_of(episode)
+    report.warnings += script.warnings
+    report.facts["lines_spoken"] = len(script.spoken)
+    played: list[str] = []
+
+    def judge(label: str) -> None:
+        played.extend(keys_of(label, episode.cast, where=episode.path))
+
+    for label in script.labels:
+        _gather(report, Path(episode.path), partial(judge, label))
+    report.warnings += unused_cast(episode, tuple(played))
+
+
+def _check_its_portrait(entry: CastEntry, episode: Episode, settings: Settings, report: Report) -> None:
+    from tasks.cast import portrait_file
+
+    own = Report(kind="portrait")
+    _check_portrait(portrait_file(entry, episode.folder, episode.roots), settings, own, entry)
+    report.errors += own.errors
+    report.warnings += own.warnings
+
+
+def _recordings(episode: Episode) -> tuple[str, ...]:
+    """Files of recordings that an episode names; addresses are not opened here."""
+    podcast = episode.source.podcast
+    names = [podcast] if podcast and not podcast.startswith(("http://", "https://")) else []
+    return (*names, *(name for _, name in episode.source.tracks))
+
+
+def _check_its_recording(name: str, episode: Episode, settings: Settings, report: Report) -> None:
+    from tasks.media.paths import resolve
+
+    own = Report(kind="recording")
+    _check_recording(resolve(name, folder=episode.folder, roots=episode.roots, where=episode.path), settings, own)
+    report.errors += own.errors
+    report.warnings += own.warnings
+
+
+def _check_store(settings: Settings, report: Report) -> None:
+    """Room for the programme, where the store is a folder of this machine."""
+    scheme, _, folder = settings.store.partition(":")
+    if scheme != "file":
+        return
+    place = Path(folder).absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < MIN_FREE_BYTES:
+        report.errors.append(
+            Finding(
+                where=settings.store,
+                message=f"only {free >> 20} MiB are free, and a programme needs {MIN_FREE_BYTES >> 20}.",
+                remedy="Make room, or name another store.",
+            )
+        )
+
+
+_CHECKS: dict[str, Callable[[Path, Settings, Report], None]] = {
+    "episode": _check_episode,
+    "script": _check_script,
+    "portrait": _check_portrait,
+    "recording": _check_recording,
+}

@@ -1,0 +1,213 @@
+"""What the commands do: each returns a document for `--json`, with the lines for a person under "text".
+
+Knows no Prefect: a run that is recorded there is handed to `flows/produce.py`, which is imported only then.
+"""
+
+import shutil
+import sys
+import uuid
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from flows.direct import Direct
+from flows.episodes import choices_for, open_episode
+from flows.memory import recall
+from flows.pipeline import Choices, plans, production
+from flows.progress import Bars, Plain, Progress, Silent, unwatched
+from flows.record import Record, published
+from flows.settings import Settings, load_settings, prefect_api_url
+from flows.wiring import Wiring
+from s2v_model.contract import Cost
+from tasks.domain.editing import Plan
+from tasks.domain.episode import Episode
+
+
+def produce_episode(path: str, *, store: str | None, quality: str | None, direct: bool, quiet: bool) -> dict[str, Any]:
+    """Make an episode's programmes, here or as a flow where a Prefect API is configured."""
+    settings = load_settings(store=store)
+    episode = open_episode(path, settings, quality)
+    if not direct and prefect_api_url():
+        recorded = import_module("flows.produce").produce_recorded  # Prefect takes two seconds to import
+        return cast(dict[str, Any], recorded(path, episode, settings))
+    with shown(quiet) as progress:
+        return produce_directly(episode, settings, progress)
+
+
+def produce_directly(episode: Episode, settings: Settings, progress: Progress) -> dict[str, Any]:
+    """The whole job in this process. Raises PipelineError, KeyboardInterrupt."""
+    record = Record(run=uuid.uuid4().hex)
+    wiring = Wiring(settings, quality=episode.render.quality, fetched=progress.fetched)
+    try:
+        choices = choices_for(episode, wiring)
+        with Direct(settings, wiring, progress, record) as run:
+            programmes = production(episode, choices, run)
+        return published(programmes, record, wiring.workspace)
+    finally:
+        wiring.close()
+
+
+def plan_episode(path: str, *, store: str | None, quality: str | None, workers: int) -> dict[str, Any]:
+    """The shots of an episode, which of them the store has, and what the others cost."""
+    settings = load_settings(store=store)
+    episode = open_episode(path, settings, quality)
+    wiring = Wiring(settings, quality=episode.render.quality)
+    try:
+        choices = choices_for(episode, wiring)
+        with shown(quiet=True) as progress, Direct(settings, wiring, progress, Record(run="plan")) as run:
+            planned = [plan for plan, _ in plans(episode, choices, run)]
+        return _quote(planned, choices, settings, wiring, workers)
+    finally:
+        wiring.close()
+
+
+def _quote(planned: list[Plan], choices: Choices, settings: Settings, wiring: Wiring, workers: int) -> dict[str, Any]:
+    import tasks.render
+
+    shots = [shot for plan in planned for shot in plan.shots]
+    rows, seen, waiting = [], set(), []
+    for shot in shots:
+        known = shot.fingerprint in seen or recall(tasks.render.render, (shot,), wiring.workspace) is not None
+        seen.add(shot.fingerprint)
+        if not known:
+            waiting.append(shot.cost_seconds)
+        rows.append(
+            {
+                "id": shot.id,
+                "speaker": shot.speaker,
+                "start_frame": shot.start_frame,
+                "end_frame": shot.end_frame,
+                "fingerprint": shot.fingerprint,
+                "reused": known,
+                "seconds": round(shot.cost_seconds, 1),
+            }
+        )
+    total = sum(waiting)
+    cost: Cost = choices.renderer.cost
+    finish = max(total / workers, max(waiting, default=0.0))
+    on_gpu = cost.device == "gpu"
+    price = round(total / 3600 * settings.gpu_hour_price, 2) if on_gpu else 0.0
+    summary = f"{len(shots)} shots, {len(shots) - len(waiting)} reused; {total:.0f} {cost.device.upper()} seconds, " + (
+        f"{finish:.0f} s on {workers} worker{'s' if workers > 1 else ''}" + (f", {price} by settings" if price else "")
+    )
+    table = [
+        f"{row['id']}  {row['speaker'] or '-':16} {row['start_frame']:>7}-{row['end_frame']:<7} "
+        f"{'reused' if row['reused'] else format(row['seconds'], '.1f') + ' s'}"
+        for row in rows
+    ]
+    notes = [note for plan in planned for note in plan.notes]
+    return {
+        "shots": rows,
+        "reused": len(shots) - len(waiting),
+        "device": cost.device,
+        "seconds": round(total, 1),
+        "finish_seconds": round(finish, 1),
+        "workers": workers,
+        "price": price,
+        "text": [*table, *notes, summary],
+    }
+
+
+def diarize_recording(path: str, *, engine: str | None, speakers: int | None) -> str:
+    """RTTM of a recording."""
+    from tasks.diarize import diarize
+    from tasks.formats.rttm import write_rttm
+    from tasks.ingest import decoded
+
+    settings = load_settings()
+    if engine is not None:
+        settings = settings.model_copy(update={"engines": settings.engines.model_copy(update={"diarizer": engine})})
+    settings = settings.model_copy(update={"store": "file:" + str(_throwaway())})
+    wiring = Wiring(settings)
+    try:
+        recording = decoded(Path(path), path, **wiring.supply(decoded), watch=unwatched)
+        turns = diarize(recording, speakers, wiring.diarizer_id, **wiring.supply(diarize), watch=unwatched)
+        return write_rttm(turns, Path(path).stem)
+    finally:
+        wiring.close()
+        shutil.rmtree(settings.store.removeprefix("file:"), ignore_errors=True)
+
+
+def _throwaway() -> Path:
+    import tempfile
+
+    return Path(tempfile.mkdtemp(prefix="troupe-"))
+
+
+def verify_programme(target: str) -> dict[str, Any]:
+    """Whether a delivery is what its manifest says."""
+    from tasks.verify import store_uri, verify
+
+    wiring = Wiring(load_settings(store=store_uri(target)))
+    try:
+        verdict = verify(wiring.store, scratch=wiring.scratch)
+    finally:
+        wiring.close()
+    holds = not verdict.faults
+    word = "holds" if holds else "does not hold"
+    lines = [f"{verdict.programme}: {word}, {verdict.num_checked} files", *verdict.faults, *verdict.notes]
+    return {
+        "ok": holds,
+        "programme": verdict.programme,
+        "episode": verdict.episode,
+        "revision": verdict.revision,
+        "checked": verdict.num_checked,
+        "faults": list(verdict.faults),
+        "notes": list(verdict.notes),
+        "text": lines,
+    }
+
+
+def examine(*, fetch: bool, wan: bool) -> dict[str, Any]:
+    """Which engines can run here."""
+    from tasks.engines import model_files
+
+    settings = load_settings()
+    cache = Path(settings.cache).expanduser()
+    if fetch:
+        with shown(quiet=False) as progress:
+            model_files.fetch([file.name for file in model_files.MODEL_FILES], cache, progress.fetched)
+    missing = model_files.missing(cache)
+    rows = [_examined(role, name, probe) for role, name, probe in _PROBES]
+    text = [f"{row['role']:12} {row['engine']:12} {row['state']}" for row in rows]
+    text.append(
+        f"model files: {'all there' if not missing else ', '.join(missing) + ' missing; troupe doctor --fetch'}"
+    )
+    result: dict[str, Any] = {"engines": rows, "missing_model_files": list(missing), "text": text}
+    if wan:
+        memory = import_module("s2v_model.wan.placement").memory_report()
+        result["text"] += memory.splitlines()
+    return result
+
+
+_PROBES = (
+    ("renderer", "puppet", "ai_edge_litert"),
+    ("renderer", "wan-s2v", "torch"),
+    ("diarizer", "embedded", "onnxruntime"),
+    ("diarizer", "pyannote", "pyannote.audio"),
+    ("transcriber", "whisper", "faster_whisper"),
+    ("aligner", "pocketsphinx", "pocketsphinx"),
+    ("voice", "espeak", "espeakng_loader"),
+    ("store", "file", "os"),
+    ("store", "s3", "minio"),
+)
+_EXTRAS = {"torch": "wan", "pyannote.audio": "speech", "faster_whisper": "speech"}
+
+
+def _examined(role: str, engine: str, package: str) -> dict[str, str]:
+    from importlib.util import find_spec
+
+    try:
+        is_there = find_spec(package) is not None
+    except ModuleNotFoundError:
+        is_there = False
+    extra = _EXTRAS.get(package)
+    remedy = f"not installed: pip install 'troupe[{extra}]'" if extra else f"not installed: pip install {package}"
+    return {"role": role, "engine": engine, "state": "ready" if is_there else remedy}
+
+
+def shown(quiet: bool) -> Any:
+    """Where progress goes: bars on a terminal, lines in a log, nowhere beside JSON."""
+    if quiet:
+        return Silent()
+    return Bars() if sys.stderr.isatty() else Plain()

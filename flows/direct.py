@@ -1,0 +1,151 @@
+"""Runs the pipeline in this process: nothing to set up, all cores for clips, one progress line a stage.
+
+Knows no Prefect. Retries follow the class of an error (`policy.may_pass`); Ctrl-C ends within three seconds and leaves
+nothing half-written, because every result is written beside and renamed.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Any, Self
+
+from flows.memory import identity, recall, remember
+from flows.policy import BACKOFF_SECONDS, POLICY, Policy, Stage, may_pass
+from flows.pool import Pool, watch_for
+from flows.progress import Line, Progress
+from flows.record import Record, Tally
+from flows.settings import Settings
+from flows.wiring import Wiring
+from s2v_model.contract import Stopped
+
+log = logging.getLogger(__name__)
+
+Watch = Callable[[float, float], None]
+
+
+class Direct:
+    """A `Run` (flows/pipeline.py) on this machine's cores."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        wiring: Wiring,
+        progress: Progress,
+        record: Record,
+        *,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        """sleep: waits before a retry; by default a wait that a stop request ends."""
+        self.wiring, self.progress, self.record = wiring, progress, record
+        self.stop = threading.Event()
+        self.num_workers = settings.workers or os.cpu_count() or 1
+        self._sleep = sleep or self.stop.wait
+        self._pool = Pool(settings, wiring.quality, self.num_workers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop.set()
+        self._pool.close(stop=error is not None)
+
+    def __call__(self, stage: Stage, *values: Any) -> Any:
+        """One call of a stage, or what it remembers of it."""
+        policy = POLICY[stage]
+        with self.record.tally(stage.__name__) as tally, self.progress.line(policy.title) as line:
+            return self._tried(stage, values, policy, tally, line)
+
+    def each(self, stage: Stage, items: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Many calls; those that are remembered, or equal to another, cost nothing."""
+        policy = POLICY[stage]
+        with self.record.tally(stage.__name__, len(items)) as tally, self.progress.line(policy.title) as line:
+            names = [identity(stage, item) or str(place) for place, item in enumerate(items)]
+            work = dict(zip(names, items, strict=True))
+            tally.remembered += len(items) - len(work)
+            at_once = self.num_workers if policy.in_processes else 1
+            done = self._spread(stage, work, policy, tally, line, at_once)
+            return [done[name] for name in names]
+
+    def _spread(
+        self, stage: Stage, work: dict[str, tuple[Any, ...]], policy: Policy, tally: Tally, line: Line, at_once: int
+    ) -> dict[str, Any]:
+        """Longest first; a thread only waits for a process, or does what takes milliseconds."""
+        order = sorted(work, key=lambda name: -_cost(work[name]))
+        done: dict[str, Any] = {}
+
+        def one(name: str) -> None:
+            if self.stop.is_set():
+                raise Stopped
+            done[name] = self._tried(stage, work[name], policy, tally, line.part(len(done), len(work)))
+            line(len(done), len(work))
+
+        if at_once == 1:
+            for name in work:
+                one(name)
+            return done
+        with ThreadPoolExecutor(at_once, thread_name_prefix=stage.__name__) as threads:
+            self._wait([threads.submit(one, name) for name in order])
+        return done
+
+    def _wait(self, calls: Sequence[Future[None]]) -> None:
+        """Until all are done or one has failed; then the others are told to stop."""
+        pending = set(calls)
+        try:
+            while pending:
+                # Short waits keep the main thread awake for Ctrl-C.
+                landed, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
+                for call in landed:
+                    call.result()
+        except BaseException:
+            self.stop.set()
+            self._pool.request_stop()
+            for call in pending:
+                call.cancel()
+            raise
+
+    def once(self, stage: Stage, values: tuple[Any, ...], tally: Tally, line: Line | None = None) -> Any:
+        """One attempt at one call, or what is remembered of it, which `tally` then counts."""
+        known = recall(stage, values, self.wiring.workspace)
+        if known is not None:
+            tally.remembered += 1
+            return known
+        if POLICY[stage].in_processes and self.num_workers > 1:
+            result, cpu_seconds = self._pool.call(stage, values)
+            tally.cpu_seconds += cpu_seconds
+        else:
+            engines = self.wiring.supply(stage)
+            result = stage(*values, **engines, **watch_for(stage, self._watch(line)))
+        remember(stage, values, result, self.wiring.workspace)
+        return result
+
+    def _watch(self, line: Line | None) -> Watch:
+        def watch(done: float, total: float) -> None:
+            if self.stop.is_set():
+                raise Stopped
+            if line is not None:
+                line(done, total)
+
+        return watch
+
+    def _tried(self, stage: Stage, values: tuple[Any, ...], policy: Policy, tally: Tally, line: Line) -> Any:
+        """A call with the retries that its policy allows."""
+        for attempt in range(policy.retries + 1):
+            try:
+                return self.once(stage, values, tally, line)
+            except Exception as error:
+                if attempt == policy.retries or not may_pass(error) or self.stop.is_set():
+                    raise
+                tally.retries += 1
+                log.warning("%s failed and is tried again: %s", policy.title, error)
+                self._sleep(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
+        raise AssertionError("a policy allows at least one attempt")
+
+
+def _cost(values: tuple[Any, ...]) -> float:
+    """Expected seconds of a shot; other values are all alike."""
+    return float(getattr(values[0], "cost_seconds", 0.0)) if values else 0.0

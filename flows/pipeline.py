@@ -1,0 +1,200 @@
+"""The whole pipeline: an episode in, programmes out. Order only; how and where a stage runs is the `Run`'s business.
+
+There are two of them: `direct` (this process and its cores) and `steps` (Prefect). Both are given the same stages and
+the same values, and make equal programmes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+import tasks.arrange
+import tasks.cast
+import tasks.composite
+import tasks.diarize
+import tasks.dub
+import tasks.ingest
+import tasks.plan
+import tasks.publish
+import tasks.render
+import tasks.transcribe
+from s2v_model.contract import Traits
+from tasks.domain.casting import Cast
+from tasks.domain.delivery import PublishOptions
+from tasks.domain.editing import Plan, Programme
+from tasks.domain.episode import Episode
+from tasks.domain.options import EngineId, MarkingOptions, SoundOptions
+from tasks.domain.speech import Dialogue, Material, Recording, Script
+from tasks.formats.script import in_language
+
+Value = TypeVar("Value")
+
+
+class Run(Protocol):
+    """Runs stages by their policy, and supplies the engines that their keywords name."""
+
+    def __call__(self, stage: Any, *values: Any) -> Any:
+        """The stage's result for these values, from its memory where it has one."""
+        ...
+
+    def each(self, stage: Any, items: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The stage's results for many sets of values, in their order, as many at once as the place allows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What settings decide for a run, resolved once: engines with the digests of their weights, and finish."""
+
+    heard_by: tuple[EngineId, ...]
+    """What makes the sound (the voice, for a script), or makes sense of it (diarizer, transcriber)."""
+    renderer: Traits
+    sound: SoundOptions = SoundOptions()
+    marking: MarkingOptions = MarkingOptions()
+    require_consent: bool = False
+    today: str = ""
+    """ISO date on which consent is judged."""
+
+    def engine(self, role: str) -> EngineId:
+        """The engine that plays `role`. Raises KeyError for a role that this kind of source does not need."""
+        for engine in self.heard_by:
+            if engine.role == role:
+                return engine
+        raise KeyError(role)
+
+
+def production(episode: Episode, choices: Choices, run: Run) -> tuple[Programme, ...]:
+    """Every programme that an episode asks for: its own language first."""
+    return tuple(finish(plan, episode, cast, choices, run) for plan, cast in plans(episode, choices, run))
+
+
+def plans(episode: Episode, choices: Choices, run: Run) -> list[tuple[Plan, Cast]]:
+    """All that is decided before anything is rendered, one for each language."""
+    material: Material = run(tasks.ingest.ingest, episode)
+    portraits = run.each(tasks.cast.portray, [(entry, episode.folder, episode.roots) for entry in episode.cast])
+    made = []
+    for language in (episode.language, *episode.languages):
+        dialogue, cast = heard(episode, material, portraits, language, choices, run)
+        made.append((run(tasks.plan.plan, dialogue, cast, episode, choices.renderer), cast))
+    return made
+
+
+def heard(
+    episode: Episode, material: Material, portraits: Sequence[Any], language: str, choices: Choices, run: Run
+) -> tuple[Dialogue, Cast]:
+    """Who is heard saying what, and who plays them: the part that differs between the kinds of source."""
+    if material.script is not None:
+        return from_script(episode, material.script, portraits, language, choices, run)
+    if material.recording is not None:
+        return from_recording(episode, material, material.recording, portraits, choices, run)
+    return from_tracks(episode, material, portraits, choices, run)
+
+
+def from_script(
+    episode: Episode, script: Script, portraits: Sequence[Any], language: str, choices: Choices, run: Run
+) -> tuple[Dialogue, Cast]:
+    """Lines have speakers and words; voices are made for them, one line at a time."""
+    own = in_language(script, language)
+    cast = run(
+        tasks.cast.cast,
+        episode,
+        own.labels,
+        own.roles,
+        tuple(portraits),
+        (),
+        language,
+        choices.engine("voice"),
+        choices.today,
+        choices.require_consent,
+    )
+    spoken = run.each(
+        tasks.dub.dub,
+        [
+            (line.id, key, line.text, cast.speaker(key).voice, language, choices.engine("voice"))
+            for line in own.spoken
+            for key in cast.keys(line.speaker or "")
+        ],
+    )
+    return run(tasks.arrange.arrange_script, own, tuple(spoken), episode.title, language), cast
+
+
+def from_recording(
+    episode: Episode, material: Material, recording: Recording, portraits: Sequence[Any], choices: Choices, run: Run
+) -> tuple[Dialogue, Cast]:
+    """Voices are there; speakers and words are found, and each voice is given its portrait."""
+    names = tuple((name, entry.key) for entry in episode.cast for name in (entry.key, entry.name) if name)
+    turns = run(tasks.diarize.diarize, recording, episode.source.speakers, choices.engine("diarizer"))
+    said = run(
+        tasks.transcribe.transcribe,
+        recording,
+        turns,
+        material.transcript,
+        names,
+        episode.language,
+        choices.engine("transcriber"),
+    )
+    labels = tuple(dict.fromkeys(utterance.speaker for utterance in said))
+    matches = ()
+    if episode.casting == "samples":
+        matches = run(tasks.cast.recognise, recording, turns, episode)
+    cast = run(
+        tasks.cast.cast,
+        episode,
+        labels,
+        (),
+        tuple(portraits),
+        matches,
+        episode.language,
+        None,
+        choices.today,
+        choices.require_consent,
+    )
+    utterances = tuple(replace(u, speaker=cast.keys(u.speaker)[0]) for u in said)
+    return run(
+        tasks.arrange.arrange_recording, recording, utterances, episode.title, episode.language, material.chapters
+    ), cast
+
+
+def from_tracks(
+    episode: Episode, material: Material, portraits: Sequence[Any], choices: Choices, run: Run
+) -> tuple[Dialogue, Cast]:
+    """Each track is one speaker; bleed from the others is told from his own speech by level."""
+    turns = run(tasks.diarize.listen, material.tracks, choices.engine("diarizer"))
+    said = run(
+        tasks.transcribe.transcribe_tracks,
+        material.tracks,
+        turns,
+        material.transcript,
+        episode.language,
+        choices.engine("transcriber"),
+    )
+    labels = tuple(key for key, _ in material.tracks)
+    cast = run(
+        tasks.cast.cast,
+        episode,
+        labels,
+        (),
+        tuple(portraits),
+        (),
+        episode.language,
+        None,
+        choices.today,
+        choices.require_consent,
+    )
+    return run(tasks.arrange.arrange_tracks, material.tracks, said, episode.title, episode.language), cast
+
+
+def finish(plan: Plan, episode: Episode, cast: Cast, choices: Choices, run: Run) -> Programme:
+    """Clips, then one programme of them."""
+    clips = tuple(run.each(tasks.render.render, [(shot,) for shot in plan.shots]))
+    composition = run(tasks.composite.composite, plan, clips, episode.outputs, choices.sound, choices.marking)
+    options = PublishOptions(
+        outputs=episode.outputs,
+        sound=choices.sound,
+        marking=choices.marking,
+        engines=(*choices.heard_by, plan.renderer),
+        own_language=episode.language,
+        composite_revision=tasks.composite.REVISION,
+    )
+    programme: Programme = run(tasks.publish.publish, plan, clips, cast, composition, options)
+    return programme

@@ -1,0 +1,110 @@
+"""What one run did: stages, seconds, CPU, what was remembered and what was done again. Becomes `runs/<run id>.json`."""
+
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.domain.editing import Programme
+from tasks.engines.workspace import Workspace
+from tasks.publish import add_record
+
+
+@dataclass(slots=True)
+class Tally:
+    """One stage call, or one fan-out of a stage."""
+
+    stage: str
+    items: int = 1
+    remembered: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """Items that were really computed."""
+        return self.items - self.remembered
+
+
+@dataclass(slots=True)
+class Record:
+    """All tallies of a run, in order."""
+
+    run: str
+    tallies: list[Tally] = field(default_factory=list)
+    started: float = field(default_factory=time.time)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @contextmanager
+    def tally(self, stage: str, items: int = 1) -> Iterator[Tally]:
+        """Time one call. CPU is this process and the children it has waited for; a pool adds its own."""
+        entry = Tally(stage=stage, items=items)
+        wall, cpu = time.monotonic(), _cpu_seconds()
+        try:
+            yield entry
+        finally:
+            entry.seconds += time.monotonic() - wall
+            entry.cpu_seconds += _cpu_seconds() - cpu
+            self.tallies.append(entry)
+
+    def of(self, stage: str) -> list[Tally]:
+        """The tallies of one stage, in order."""
+        return [entry for entry in self.tallies if entry.stage == stage]
+
+    def as_document(self) -> dict[str, Any]:
+        """For the store and for `--json`."""
+        renders = self.of("render")
+        return {
+            "schema": "run/1",
+            "run": self.run,
+            "started": round(self.started, 3),
+            "rendered": sum(entry.done for entry in renders),
+            "reused": sum(entry.remembered for entry in renders),
+            "seconds": round(sum(entry.seconds for entry in self.tallies), 3),
+            "cpu_seconds": round(sum(entry.cpu_seconds for entry in self.tallies), 3),
+            "retries": sum(entry.retries for entry in self.tallies),
+            "stages": [
+                {
+                    "stage": entry.stage,
+                    "items": entry.items,
+                    "remembered": entry.remembered,
+                    "retries": entry.retries,
+                    "seconds": round(entry.seconds, 3),
+                    "cpu_seconds": round(entry.cpu_seconds, 3),
+                }
+                for entry in self.tallies
+            ],
+            **self.notes,
+        }
+
+
+def published(programmes: Sequence[Programme], record: Record, workspace: Workspace) -> dict[str, Any]:
+    """Put the run's record beside each programme, and say what was made: the document of `troupe produce`."""
+    document = record.as_document()
+    made = []
+    for programme, tally in zip(programmes, record.of("render"), strict=True):
+        add_record(programme, record.run, document, workspace=workspace)
+        made.append(
+            {
+                "programme": programme.uri,
+                "revision": programme.revision,
+                "shots": programme.num_shots,
+                "rendered": tally.done,
+                "reused": tally.remembered,
+            }
+        )
+    return {
+        **made[0],
+        "seconds": document["seconds"],
+        "cpu_seconds": document["cpu_seconds"],
+        "others": made[1:],
+        "text": [one["programme"] for one in made],
+    }
+
+
+def _cpu_seconds() -> float:
+    usage = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in usage)

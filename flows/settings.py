@@ -1,0 +1,145 @@
+"""Settings: the only reader of the environment and of settings files.
+
+In: variables TROUPE_*, a file (`troupe.toml` in the working folder, or the one that TROUPE_SETTINGS names), and what
+the command line overrides. Out: one frozen `Settings`. Knows no engine: names are text until wiring loads them.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from tasks.domain.errors import SettingsError
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Engines(_Group):
+    """Which engine plays which role."""
+
+    draft: str = Field("puppet", description="Renderer of `quality: draft`.")
+    final: str = Field("wan-s2v", description="Renderer of `quality: final`.")
+    diarizer: str = Field("embedded", description="`embedded` or `pyannote`.")
+    transcriber: str = Field("none", description="`none` (a transcript must be supplied for words) or `whisper`.")
+    voice: str = Field("espeak", description="Engine of voices whose name has no ENGINE: in front.")
+    whisper_model: str = Field("", description="Folder or name of a Whisper model.")
+    pyannote_model: str = Field("", description="Folder of a pyannote pipeline (community-1).")
+    wan_checkpoint: str = Field("", description="Folder, Hugging Face id or ModelScope id of Wan2.2-S2V-14B.")
+    wan: dict[str, str | int | float | bool] = Field(default_factory=dict, description="Options of `wan-s2v`.")
+
+
+class Sound(_Group):
+    """Programme sound."""
+
+    loudness_lufs: float = Field(-16.0, ge=-31, le=-9, description="Integrated loudness of a programme.")
+    true_peak_dbtp: float = Field(-1.0, ge=-9, le=-0.1, description="Highest true peak of the decoded programme.")
+
+
+class Marking(_Group):
+    """How a generated likeness is marked."""
+
+    label: str = Field("AI-generated", max_length=60, description="Seen in every frame.")
+    unmarked: bool = Field(False, description="Publish without the label; the manifest records it.")
+
+
+class Network(_Group):
+    """What may be fetched."""
+
+    allow: tuple[str, ...] = Field((), description="Private hosts or addresses that podcasts may be fetched from.")
+    max_bytes: int = Field(4 << 30, gt=0, description="Largest download.")
+
+
+class Inputs(_Group):
+    """Where inputs may lie, and how large they may be."""
+
+    roots: tuple[str, ...] = Field((), description="Folders beside an episode's own that its paths may lead to.")
+    max_hours: int = Field(12, gt=0, le=100, description="Longest recording.")
+
+
+class S3(_Group):
+    """Credentials and manners of an S3-compatible service. The bucket is part of the store's URI."""
+
+    endpoint: str = Field("", description="http(s)://host:port of the service.")
+    access_key: SecretStr = Field(SecretStr(""), description="Access key.")
+    secret_key: SecretStr = Field(SecretStr(""), description="Secret key.")
+    region: str = Field("us-east-1", description="Region to sign for.")
+    public_endpoint: str = Field("", description="Address that presigned links are signed for, where it differs.")
+
+
+class Settings(BaseSettings):
+    """Everything that is set once for a machine, and not in an episode."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TROUPE_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file="troupe.toml"
+    )
+
+    store: str = Field("file:store", description="Where programmes go: file:FOLDER or s3://BUCKET/PREFIX.")
+    cache: str = Field("~/.cache/troupe", description="Folder of model files; may be deleted at any time.")
+    scratch: str = Field("", description="Folder for work in progress; empty for the system's.")
+    workers: int = Field(0, ge=0, le=256, description="Clips rendered at once; 0 for one a core.")
+    require_consent: bool = Field(False, description="A portrait without a consent record is an error.")
+    gpu_hour_price: float = Field(0.0, ge=0, description="Price of a GPU hour, for quotes.")
+    log: str = Field("warning", pattern="^(debug|info|warning|error)$", description="Level of the log.")
+    engines: Engines = Engines()
+    sound: Sound = Sound()
+    marking: Marking = Marking()
+    network: Network = Network()
+    inputs: Inputs = Inputs()
+    s3: S3 = S3()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The command line wins over the environment, which wins over the file."""
+        file = TomlConfigSettingsSource(settings_cls, os.environ.get("TROUPE_SETTINGS", "troupe.toml"))
+        return init_settings, env_settings, file
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings of this process. Raises SettingsError that names the setting and where it was set."""
+    named = os.environ.get("TROUPE_SETTINGS")
+    if named and not Path(named).is_file():
+        raise SettingsError(f"TROUPE_SETTINGS names {named!r}, which is no file.", remedy="Correct or unset it.")
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{error}.", where=named or "troupe.toml", remedy="Mend the file.") from error
+    except ValidationError as error:
+        raise SettingsError(_first(error), where="settings", remedy="README, 'Settings', lists them all.") from error
+
+
+def _first(error: ValidationError) -> str:
+    finding = error.errors()[0]
+    name = ".".join(str(part) for part in finding["loc"]) or "?"
+    if finding["type"] == "extra_forbidden":
+        return f"there is no setting {name!r}."
+    return f"{name}: {finding['msg'].lower()}."
+
+
+def prefect_api_url() -> str | None:
+    """The Prefect API that runs are recorded at, from the environment or the active profile; None for none.
+
+    Reads the profile file itself: importing Prefect costs two seconds.
+    """
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    path = Path(os.environ.get("PREFECT_PROFILES_PATH", str(home / "profiles.toml")))
+    try:
+        profiles = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return None
+    active = os.environ.get("PREFECT_PROFILE", profiles.get("active"))
+    url = profiles.get("profiles", {}).get(active, {}).get("PREFECT_API_URL")
+    return url if isinstance(url, str) and url else None

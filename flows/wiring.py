@@ -1,0 +1,214 @@
+"""The composition root: settings in; engines and the workspace out, built once a process and only when asked for.
+
+A stage names what it needs by its keywords; `Wiring.supply` finds them. The only place that knows which class plays
+which role on this machine. Knows no Prefect.
+"""
+
+import inspect
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import s2v_model
+import tasks.engines.aligners
+import tasks.engines.diarizers
+import tasks.engines.stores
+import tasks.engines.transcribers
+import tasks.engines.voiceprints
+import tasks.engines.voices
+from flows.settings import Settings
+from s2v_model.contract import Renderer, RendererMissing, UInt8Array
+from s2v_model.puppet.judge import Verdict, judge
+from s2v_model.puppet.landmarks import MODEL_FILES as FACE_MODELS
+from s2v_model.puppet.landmarks import FaceFinder
+from tasks.domain.errors import EngineMissing
+from tasks.domain.options import EngineId, InputOptions
+from tasks.engines import model_files
+from tasks.engines.aligners import Aligner
+from tasks.engines.diarizers import Diarizer
+from tasks.engines.diarizers.activity import VoiceActivity
+from tasks.engines.stores import Store
+from tasks.engines.transcribers import Transcriber
+from tasks.engines.voiceprints import Voiceprints
+from tasks.engines.voices import Voice
+from tasks.engines.workspace import Workspace
+
+MODEL_NAMES = tuple(file.name for file in model_files.MODEL_FILES)
+Fetched = Callable[[int, int, str], None]
+
+
+class Wiring:
+    """Engines of one process, for one quality of rendering."""
+
+    def __init__(self, settings: Settings, *, quality: str = "draft", fetched: Fetched | None = None) -> None:
+        """fetched: told of model files that come in, (done bytes, total bytes, name)."""
+        self.settings = settings
+        self.quality = quality
+        self._fetched = fetched
+
+    def supply(self, stage: Callable[..., Any]) -> dict[str, Any]:
+        """What a stage's keywords ask for, but for `watch`, which belongs to one call."""
+        wanted = (p.name for p in inspect.signature(stage).parameters.values() if p.kind is p.KEYWORD_ONLY)
+        return {name: getattr(self, name) for name in wanted if name != "watch"}
+
+    @cached_property
+    def store(self) -> Store:
+        """Where everything is kept."""
+        return tasks.engines.stores.load(self.settings.store, self._store_options)
+
+    @property
+    def _store_options(self) -> dict[str, Any]:
+        s3 = self.settings.s3
+        if not self.settings.store.startswith("s3:"):
+            return {}
+        return {
+            "endpoint": s3.endpoint,
+            "access_key": s3.access_key.get_secret_value(),
+            "secret_key": s3.secret_key.get_secret_value(),
+            "region": s3.region,
+            "public_endpoint": s3.public_endpoint,
+        }
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The store, with a folder on this machine for work in progress."""
+        return Workspace(self.store, self.scratch)
+
+    @cached_property
+    def inputs(self) -> InputOptions:
+        """How much is taken in, and from where."""
+        inputs, network = self.settings.inputs, self.settings.network
+        return InputOptions(
+            max_recording_hours=inputs.max_hours, max_download_bytes=network.max_bytes, allow=network.allow
+        )
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """What makes clips of this quality. Raises EngineMissing."""
+        engines = self.settings.engines
+        name = engines.draft if self.quality == "draft" else engines.final
+        try:
+            return s2v_model.load(name, self._renderer_options(name))
+        except RendererMissing as error:
+            raise EngineMissing(str(error)) from error
+
+    def _renderer_options(self, name: str) -> dict[str, Any]:
+        if name == "puppet":
+            return {"models": {file: str(path) for file, path in self._models.items()}, "setup_cache": self.setups}
+        return {**self.settings.engines.wan, "checkpoint": self.settings.engines.wan_checkpoint}
+
+    @cached_property
+    def setups(self) -> "Setups":
+        """Portrait set-up, kept in the store by content."""
+        return Setups(self.workspace)
+
+    @cached_property
+    def faces(self) -> "Faces":
+        """Finds and judges faces."""
+        return Faces(FaceFinder({name: self._models[name] for name in FACE_MODELS}))
+
+    @cached_property
+    def diarizer(self) -> Diarizer:
+        """Tells speakers apart."""
+        engines = self.settings.engines
+        options = {"model": engines.pyannote_model} if engines.diarizer == "pyannote" else {}
+        return tasks.engines.diarizers.load(engines.diarizer, cache=self._cache, options=options)
+
+    @cached_property
+    def diarizer_id(self) -> EngineId:
+        """The diarizer with the digest of its weights."""
+        return self.diarizer.identity()
+
+    @cached_property
+    def activity(self) -> VoiceActivity:
+        """Finds speech."""
+        return VoiceActivity(self._cache)
+
+    @cached_property
+    def voiceprints(self) -> Voiceprints:
+        """Tells voices by their sound."""
+        return tasks.engines.voiceprints.load("ge2e", cache=self._cache)
+
+    @cached_property
+    def transcriber(self) -> Transcriber | None:
+        """Finds words; None where settings name no engine."""
+        engines = self.settings.engines
+        if engines.transcriber == "none":
+            return None
+        return tasks.engines.transcribers.load(engines.transcriber, options={"model": engines.whisper_model})
+
+    @cached_property
+    def transcriber_id(self) -> EngineId:
+        """The transcriber with the digest of its weights."""
+        if self.transcriber is None:
+            return EngineId(role="transcriber", name="none", version="0")
+        return self.transcriber.identity()
+
+    @cached_property
+    def aligner(self) -> Aligner | None:
+        """Gives words and sounds their times."""
+        return tasks.engines.aligners.load("pocketsphinx") if tasks.engines.aligners.ENGINES else None
+
+    @cached_property
+    def voices(self) -> Voice:
+        """Speaks."""
+        return tasks.engines.voices.load(self.settings.engines.voice)
+
+    @cached_property
+    def voice_id(self) -> EngineId:
+        """The engine that speaks."""
+        return self.voices.identity()
+
+    @cached_property
+    def _cache(self) -> Path:
+        """The folder of model files, filled."""
+        cache = Path(self.settings.cache).expanduser()
+        model_files.fetch(MODEL_NAMES, cache, self._fetched)
+        return cache
+
+    @cached_property
+    def _models(self) -> dict[str, Path]:
+        return {name: self._cache / name for name in MODEL_NAMES}
+
+    @cached_property
+    def scratch(self) -> Path:
+        """A folder of this process for work in progress."""
+        parent = Path(self.settings.scratch).expanduser() if self.settings.scratch else None
+        if parent is not None:
+            parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="troupe-", dir=parent))
+
+    def close(self) -> None:
+        """Remove the work in progress of this process."""
+        if "scratch" in self.__dict__:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+class Faces:
+    """Finds the faces of a picture and judges them: `tasks.cast.FaceJudge`."""
+
+    def __init__(self, finder: FaceFinder) -> None:
+        self._finder = finder
+
+    def judge(self, rgb: UInt8Array, box: tuple[float, float, float, float] | None) -> Verdict:
+        """The one usable face, or why there is none."""
+        return judge(rgb, self._finder.find(rgb), box)
+
+
+class Setups:
+    """A renderer's portrait set-up over the workspace's memory: `s2v_model.puppet.renderer.SetupCache`."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def get(self, key: str) -> bytes | None:
+        """What was put under `key`, or None."""
+        found = self._workspace.recall("setup", key, str)
+        return None if found is None else bytes.fromhex(found)
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep `value`."""
+        self._workspace.remember("setup", key, value.hex())

@@ -1,0 +1,120 @@
+"""Render: one shot in, one clip out. The one translator between the pipeline's nouns and a renderer's arrays.
+
+Knows no programme, no order and no other shot.
+"""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from s2v_model.contract import (
+    DeviceOutOfMemory,
+    Float32Array,
+    Phone,
+    PortraitRefused,
+    Renderer,
+    RendererMissing,
+    RenderError,
+    Take,
+    UInt8Array,
+    Watch,
+)
+from tasks.domain.editing import Clip, Shot
+from tasks.domain.errors import EngineError, EngineMissing, OutOfMemory, PortraitError
+from tasks.domain.timing import SPEECH_RATE_HZ
+from tasks.engines.workspace import Workspace
+from tasks.media.pictures import read_picture
+from tasks.media.video import write_video
+from tasks.media.wav import read_speech
+
+REVISION = 1
+
+
+def render(shot: Shot, *, renderer: Renderer, workspace: Workspace, watch: Watch) -> Clip:
+    """The clip of a shot, kept and named in the store before it is returned.
+
+    Raises PortraitError, OutOfMemory, EngineMissing, EngineError; and Stopped out of `watch`.
+    """
+    take = take_for(shot, workspace)
+    path = workspace.new(".mp4")
+    try:
+        frames = _checked(renderer.frames(take, watch=watch, chunks=workspace.chunks(shot.fingerprint)), take)
+        num_frames = write_video(frames, take.rate, path)
+    except PortraitRefused as error:
+        raise PortraitError(str(error), where=f"speaker {shot.speaker}") from error
+    except DeviceOutOfMemory as error:
+        raise OutOfMemory(str(error)) from error
+    except RendererMissing as error:
+        raise EngineMissing(str(error)) from error
+    except RenderError as error:
+        raise EngineError(f"shot {shot.id} ({shot.speaker}): {error}") from error
+    clip = Clip(
+        fingerprint=shot.fingerprint,
+        video=workspace.keep(path),
+        num_frames=num_frames,
+        rate=shot.rate,
+        width=take.width,
+        height=take.height,
+    )
+    return workspace.name_clip(clip)
+
+
+def take_for(shot: Shot, workspace: Workspace) -> Take:
+    """The order to a renderer, from what a shot names."""
+    if shot.portrait is None:
+        raise EngineError(f"shot {shot.id} has no portrait, and its renderer {shot.renderer} needs one.")
+    framing = shot.framing
+    picture = read_picture(workspace.path(shot.portrait.picture)).pixels
+    return Take(
+        portrait=_cropped(picture, framing.crop, framing.width, framing.height),
+        face_box=framing.face_box,
+        speech=_speech(shot, workspace),
+        rate=shot.rate,
+        num_frames=shot.num_frames,
+        width=framing.width,
+        height=framing.height,
+        seed=shot.seed,
+        phones=None
+        if shot.phones is None
+        else tuple(
+            Phone(start_seconds=p.start_ms / 1000, end_seconds=p.end_ms / 1000, symbol=p.symbol) for p in shot.phones
+        ),
+        stresses=tuple(stress / 1000 for stress in shot.stresses_ms),
+        listening=shot.is_listening,
+        gaze=shot.gaze,
+        prompt=shot.prompt,
+        negative_prompt=shot.negative_prompt,
+    )
+
+
+def _cropped(picture: UInt8Array, crop: tuple[float, float, float, float], width: int, height: int) -> UInt8Array:
+    """The framed part of a portrait at the clip's size; a crop of fractions of a pixel is resampled, not rounded."""
+    left, top, crop_width, crop_height = crop
+    scale_x, scale_y = crop_width / width, crop_height / height
+    shrink = max(scale_x, scale_y)
+    source = cv2.GaussianBlur(picture, (0, 0), 0.4 * shrink) if shrink > 1.2 else picture
+    matrix = np.array([[scale_x, 0, left + scale_x / 2 - 0.5], [0, scale_y, top + scale_y / 2 - 0.5]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    framed = cv2.warpAffine(source, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(framed, dtype=np.uint8)
+
+
+def _speech(shot: Shot, workspace: Workspace) -> Float32Array:
+    if shot.speech is not None:
+        return read_speech(workspace.path(shot.speech))
+    return np.zeros(int(shot.num_frames * SPEECH_RATE_HZ / shot.rate), np.float32)
+
+
+def _checked(frames: Iterator[UInt8Array], take: Take) -> Iterator[UInt8Array]:
+    """Pass frames on, and hold the renderer to its contract."""
+    made = 0
+    for frame in frames:
+        if frame.shape != (take.height, take.width, 3) or frame.dtype != np.uint8:
+            raise RenderError(
+                f"the renderer made a frame of {frame.shape} {frame.dtype} where it owed {take.height}x{take.width}."
+            )
+        made += 1
+        yield frame
+    if made != take.num_frames:
+        raise RenderError(f"the renderer made {made} frames where it owed {take.num_frames}.")

@@ -1,0 +1,90 @@
+"""Which way imports point, and what loads when."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("flows", "tasks", "s2v_model", "infra")
+NEEDS_TORCH = ("s2v_model/wan/",)
+NEEDS_PREFECT = ("flows/steps.py", "flows/produce.py")
+
+
+def sources() -> list[Path]:
+    """Every Python file of the product."""
+    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a source file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_cpu_modules_load_without_torch() -> None:
+    """No module on a CPU path imports torch, not even by a name in a string."""
+    modules = [
+        module_of(path)
+        for path in sources()
+        if not str(path.relative_to(ROOT)).startswith((*NEEDS_TORCH, "infra/", *NEEDS_PREFECT))
+    ]
+    code = "import sys; sys.modules['torch'] = None\n" + "\n".join(f"import {module}" for module in modules)
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_direct_way_loads_no_prefect() -> None:
+    """`troupe produce --direct` never pays for Prefect's import."""
+    code = "import sys, flows.commands, flows.checking; print([m for m in sys.modules if m.split('.')[0] == 'prefect'])"
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", ["tasks", "s2v_model"])
+def test_stages_and_models_name_no_prefect(package: str) -> None:
+    """Only flows/ and infra/ know Prefect."""
+    named = [
+        str(path)
+        for path in (ROOT / package).rglob("*.py")
+        for line in path.read_text("utf-8").splitlines()
+        if line.lstrip().startswith(("import prefect", "from prefect"))
+    ]
+
+    assert named == []
+
+
+def test_only_settings_read_the_environment() -> None:
+    """`os.environ` and `os.getenv` are read in flows/settings.py alone."""
+    readers = set()
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            is_read = isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+            if is_read and isinstance(node.value, ast.Name) and node.value.id == "os":
+                readers.add(str(path.relative_to(ROOT)))
+
+    # pool.py sets the number of BLAS threads for its children and reads only to put back what it found.
+    assert readers - {"flows/settings.py", "flows/pool.py"} == set()
+
+
+def test_every_stage_has_a_policy() -> None:
+    """A stage of tasks/ that the pipeline runs stands in flows/policy.py."""
+    from flows import policy
+
+    text = (ROOT / "flows/pipeline.py").read_text("utf-8")
+    called = {
+        f"{node.value.value.id}.{node.value.attr}.{node.attr}"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Attribute)
+        and isinstance(node.value.value, ast.Name)
+        and node.value.value.id == "tasks"
+    }
+
+    assert called == {f"{stage.__module__}.{stage.__name__}" for stage in policy.POLICY}
