@@ -1,6 +1,6 @@
 """RTTM and UEM: who spoke when, and which stretches are scored. Text in, values out, and back.
 
-Source: NIST, The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan, appendix A (RTTM) and section 7 (UEM).
+Source: NIST, The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan, appendix A and section 7.
 Only SPEAKER lines count: ten fields, of which file, onset, duration and speaker are read.
 """
 

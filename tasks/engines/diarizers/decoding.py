@@ -24,10 +24,8 @@ class DecodingOptions:
 
     change_cost: float = 0.7
     """From one voice to another."""
-    overlap_cost: float = 0.35
+    overlap_cost: float = 0.4
     """From one voice to a pair with it, and back."""
-    overlap_handicap: float = 0.02
-    """Taken off the similarity of a pair: with equal evidence one voice is likelier."""
     spread_seconds: float = 0.2
     """How far a window counts for the moments around its middle (standard deviation)."""
 
@@ -67,8 +65,7 @@ def decode(
     instants = start + (np.arange(num_steps) + 0.5) * STEP_SAMPLES
     distance = (instants[:, None] - middles[None, :]) / (options.spread_seconds * RATE_HZ)
     weights = np.exp(-0.5 * np.minimum(distance**2, 600.0))
-    handicap = np.array([options.overlap_handicap if len(voices) > 1 else 0.0 for voices in states.members])
-    alike = (weights @ (prints @ states.prints.T)) / weights.sum(axis=1, keepdims=True) - handicap
+    alike = (weights @ (prints @ states.prints.T)) / weights.sum(axis=1, keepdims=True)
     path = _best_path(alike, states.costs(options))
     cuts = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), num_steps]
     edges = [start + cut * STEP_SAMPLES for cut in cuts[:-1]] + [end]

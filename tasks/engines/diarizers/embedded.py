@@ -40,7 +40,7 @@ PAIR_WINDOWS = 10
 """How many mixtures tell what a pair of voices sounds like."""
 LEAST_SPEECH_SECONDS = 0.25
 SPARSE_SECONDS, SPARSE_SHARE = 2.0, 0.1
-"""Less speech than both - 2 s, and a tenth of what sounds at all - is an instrument or a noise that passed for a voice."""
+"""Less speech than both - 2 s, and a tenth of what sounds at all - is a noise that passed for a voice."""
 SOUNDING = 10 ** (-50 / 20)
 """Of the loudest half second: what is quieter is not counted as sounding."""
 
