@@ -239,7 +239,7 @@ def _video(work: _Work, output: OutputOptions, name: str, audio: Path, before: f
         path=target,
         name=f"{name}.{plan.language}.mp4",
         media_type="video/mp4",
-        stream_sha256=mux.stream_sha256(target),
+        stream_sha256=mux.stream_sha256(target, work.progress.tick),
         duration_frames=plan.num_frames,
         width=size[0],
         height=size[1],

@@ -174,7 +174,7 @@ def _envelope(samples: Float32Array) -> Float32Array:
 
 def _envelope_above(samples: Float32Array, ceiling: float) -> Float64Array:
     """(n,): as `_envelope_at_samples` wherever that may exceed `ceiling`, the plain samples elsewhere."""
-    plain = np.abs(samples).max(axis=0).astype(np.float64)
+    plain: Float64Array = np.abs(samples).max(axis=0).astype(np.float64)
     for at in range(0, samples.shape[1], _STRETCH):
         start, end = max(0, at - _TAPS_PER_PHASE), min(samples.shape[1], at + _STRETCH + _TAPS_PER_PHASE)
         if plain[start:end].max() * _MOST_OVERSHOOT > ceiling:
