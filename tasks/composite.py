@@ -31,7 +31,7 @@ from tasks.media.storage import disk_errors
 
 log = logging.getLogger(__name__)
 
-REVISION = 1
+REVISION = 2
 """Bumped when an equal plan would give other files: encoder settings, layouts, texts, loudness."""
 POSTER_AFTER_FRAMES = 25
 """The poster is taken so far into the first cut that shows somebody, or in its middle if it is shorter."""
