@@ -31,7 +31,7 @@ from tasks.media.storage import disk_errors
 
 log = logging.getLogger(__name__)
 
-REVISION = 1
+REVISION = 2
 """Bumped when an equal plan would give other files: encoder settings, layouts, texts, loudness."""
 POSTER_AFTER_FRAMES = 25
 """The poster is taken so far into the first cut that shows somebody, or in its middle if it is shorter."""
@@ -239,7 +239,7 @@ def _video(work: _Work, output: OutputOptions, name: str, audio: Path, before: f
         path=target,
         name=f"{name}.{plan.language}.mp4",
         media_type="video/mp4",
-        stream_sha256=mux.stream_sha256(target),
+        stream_sha256=mux.stream_sha256(target, work.progress.tick),
         duration_frames=plan.num_frames,
         width=size[0],
         height=size[1],

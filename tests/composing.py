@@ -34,7 +34,8 @@ class Files:
 
     def keep(self, path: Path) -> Asset:
         """Move a file to the kept ones."""
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         asset = Asset(sha256=sha256, size=path.stat().st_size, extension=path.suffix)
         os.replace(path, self.path(asset))
         return asset

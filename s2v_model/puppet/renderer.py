@@ -64,13 +64,14 @@ class Puppet:
         Raises PortraitRefused where no face is found in the take's box.
         """
         watch(0, take.num_frames)
-        painter = Painter(self._rig(take))
+        painter = Painter(self.rig(take))
         track = pose_track(take)
         for index in range(take.num_frames):
             yield painter.paint(track[index])
             watch(index + 1, take.num_frames)
 
-    def _rig(self, take: Take) -> Rig:
+    def rig(self, take: Take) -> Rig:
+        """The portrait of `take` set up; from memory or the cache where it was before."""
         key = _setup_key(take, self._weights)
         if key not in self._rigs:
             while len(self._rigs) >= _KEPT_RIGS:

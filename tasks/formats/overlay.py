@@ -22,6 +22,8 @@ CAPTION_SIZE, TALL_CAPTION_SIZE, SMALLEST_CAPTION = 44, 44, 34
 NAME_SIZE, LABEL_SIZE, CARD_SIZE = 40, 23, 60
 """Sizes at 720 px of the shorter side."""
 SMALLEST_NAME = 0.6
+SHORTEST_NAME_ROOM = 330
+"""A name may take so many px even where a face begins sooner."""
 BOX = 10
 """Between a text and the edge of its box, likewise."""
 ACCENT = "0047B4FF"
@@ -232,7 +234,7 @@ def _name_place(name: NameTag, stage: Stage, scheme: _Scheme) -> tuple[int, int,
     half = scheme.width // 2
     if name.side == "whole":
         clear = stage.clear if stage.clear is not None else half
-        return scheme.side, foot, max(0.26 * scheme.width, clear - scheme.side - extra - scheme.px(16))
+        return scheme.side, foot, max(float(scheme.px(SHORTEST_NAME_ROOM)), clear - scheme.side - extra - scheme.px(16))
     start = scheme.side if name.side == "left" else half + scheme.side // 2
     return start, foot, half - 1.5 * scheme.side - extra
 

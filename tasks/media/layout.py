@@ -22,6 +22,8 @@ FACE_OF_HEIGHT, FACE_OF_WIDTH = 0.46, 0.66
 """A clip on a ground is enlarged until a face takes so much of its panel: closer would be too close."""
 PANEL_ABOVE_MIDDLE = 0.38
 """Share of the free height above a panel that does not fill its frame: captions want the room below."""
+LONG_ASPECT = 1.4
+"""An output at least this much longer than it is wide can show three in a line; a squarer one has two rows then."""
 GAP = 0.006
 """Between the panels of a shared picture, as a share of the shorter side."""
 
@@ -72,12 +74,14 @@ def even(value: float, at_least: int = 2) -> int:
 def panels(count: int, width: int, height: int) -> tuple[Rect, ...]:
     """Panels for `count` pictures that share an output, in reading order; thin gaps lie between them.
 
-    One fills it; two are halves along the longer side; three are strips; more form a grid whose last row is centred.
+    One fills it; two are halves along the longer side; three are strips where it is long enough for them; more form a
+    grid whose last row is centred.
     """
     if count < 1:
         raise ValueError(f"a picture needs at least one panel, got {count}")
     is_wide = width >= height
-    if count <= 3:
+    most_in_line = 3 if max(width, height) >= LONG_ASPECT * min(width, height) else 2
+    if count <= most_in_line:
         columns, rows = (count, 1) if is_wide else (1, count)
     else:
         longer = ceil(sqrt(count))

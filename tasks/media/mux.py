@@ -5,7 +5,7 @@ Knows no clips: frames come from outside as raw I420.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -124,21 +124,21 @@ def _escaped(text: str) -> str:
     return "".join(f"\\{char}" if char in "=;#\\" else char for char in one_line)
 
 
-def stream_sha256(path: Path) -> str:
+def stream_sha256(path: Path, watch: Callable[[], None] = lambda: None) -> str:
     """SHA-256 of a file's elementary streams: what is seen and heard, whatever the container says around it.
 
     For picture, then sound: the codec's name, its parameter sets, and every packet's presentation time (exact seconds)
-    and bytes. Chapters, tags, signatures and the order of boxes are not part of it.
+    and bytes. Chapters, tags, signatures and the order of boxes are not part of it. watch: called for every packet.
     Raises MediaError where the file cannot be read.
     """
     try:
-        digests = _stream_digests(path)
+        digests = _stream_digests(path, watch)
     except (av.error.FFmpegError, OSError) as error:
         raise MediaError(f"{path.name} cannot be read ({error}).") from error
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _stream_digests(path: Path) -> list[str]:
+def _stream_digests(path: Path, watch: Callable[[], None]) -> list[str]:
     # MP4 or nothing: of a delivery from elsewhere, a playlist could name other files.
     with av.open(str(path), format="mp4", options={"protocol_whitelist": "file"}) as container:
         streams = [*container.streams.video, *container.streams.audio]
@@ -146,6 +146,7 @@ def _stream_digests(path: Path) -> list[str]:
             raise MediaError(f"{path.name} holds neither picture nor sound.")
         running = {stream.index: hashlib.sha256(_head(stream)) for stream in streams}
         for packet in container.demux(streams):
+            watch()
             if packet.size:
                 instant = Fraction(packet.pts or 0) * Fraction(packet.time_base)
                 running[packet.stream.index].update(f"{instant} {packet.size}\n".encode())

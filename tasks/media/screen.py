@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tasks.domain.editing import Cut, Plan, Shot
+from tasks.domain.errors import MediaError
 from tasks.domain.timing import native_index
-from tasks.media.canvas import Canvas, Window
+from tasks.media.canvas import Canvas, Picture, Window
 from tasks.media.clips import ClipReader
 from tasks.media.layout import Placement, Rect, panels, place
 
@@ -87,6 +88,16 @@ class _Player:
             return
         picture = self._reader.frame(index)
         if self._shown < 0:
+            self._check_size(picture)
             self._window.open(picture)
         self._window.show(picture)
         self._shown = index
+
+    def _check_size(self, picture: Picture) -> None:
+        """Raise MediaError for a clip of another size than planned: its face would not be where we think it is."""
+        framing, (height, width) = self._shot.framing, picture.y.shape
+        if (width, height) != (framing.width, framing.height):
+            raise MediaError(
+                f"the clip of shot {self._shot.id} is {width}x{height}, its plan says "
+                f"{framing.width}x{framing.height}: remove it from the store, and it is made again."
+            )

@@ -235,3 +235,14 @@ def test_progress_is_reported_to_its_end(files):
 
     assert seen == sorted(seen)
     assert seen[-1] == pytest.approx(1.0)
+
+
+def test_a_store_may_lie_anywhere(tmp_path):
+    """Blanks, quotes, colons, commas and brackets in a path reach FFmpeg and its filters as they are."""
+    files = Files(tmp_path / "it's a; [store], 100%: \\n = {x}")
+    plan, clips = programme(files, [6], cues=(Cue(start_frame=0, end_frame=6, lines=("Hi",), speaker="A"),))
+    outputs = (OutputOptions(aspect="16:9", height=144, captions=("burned",)),)
+
+    composition = made(files, plan, clips, outputs, MarkingOptions())
+
+    assert composition.outputs[0].duration_frames == 6

@@ -73,6 +73,15 @@ def test_a_clip_that_is_damaged_inside_is_named(files):
     assert leftovers(files) == []
 
 
+def test_a_clip_of_another_size_is_named(files):
+    """A clip that is not as large as its plan says would show a face where none is expected."""
+    plan, clips = programme(files, [10])
+    write_clip(files.path(clips[0].video), range(10), (128, 72))
+
+    with pytest.raises(MediaError, match="shot0 is 128x72, its plan says 64x36"):
+        make(files, plan, clips)
+
+
 def test_a_master_that_ends_early_is_refused(files):
     """Sound that is a second short would be silence at the end of the programme: it is damage."""
     plan, clips = programme(files, [50], sound=lambda count: [np.zeros((1, count - 48_000), np.float32)])
