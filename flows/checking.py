@@ -147,7 +147,7 @@ def _check_portrait(path: Path, settings: Settings, report: Report, entry: CastE
     where = f"portrait {path.name!r}" + (f" (speaker {speaker})" if speaker else "")
     report.facts = {"width": picture.size[0], "height": picture.size[1]}
     report.warnings += [f"{where}: it {warning}." for warning in verdict.warnings]
-    report.warnings += [f"{where}: {warning}" for warning in picture.warnings]
+    report.warnings += picture.warnings
     if verdict.face is None:
         report.errors.append(Finding(where=where, message=f"it {verdict.reason}.", remedy=verdict.remedy))
         return

@@ -66,7 +66,7 @@ def portray(
         height=height,
         face_box=verdict.face.box,
         brow_to_chin_px=round(verdict.face.brow_to_chin_px, 1),
-        warnings=tuple(f"{named}: {warning}" for warning in (*picture.warnings, *verdict.warnings)),
+        warnings=(*picture.warnings, *(f"{named}: it {warning}." for warning in verdict.warnings)),
     )
 
 
@@ -147,7 +147,7 @@ def _sample(entry: CastEntry, episode: Episode, workspace: Workspace, watch: Wat
     speech, master = workspace.new(".wav"), workspace.new(".flac")
     try:
         decode_recording(path, speech_out=speech, master_out=master, watch=watch)
-        sound = read_speech(speech, 0, EXCERPT_SECONDS * SPEECH_RATE_HZ)
+        sound = read_speech(speech)[: EXCERPT_SECONDS * SPEECH_RATE_HZ]
     except RecordingError as error:
         raise CastError(error.message, where=where, remedy=error.remedy) from error
     finally:

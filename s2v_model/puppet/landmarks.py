@@ -5,7 +5,10 @@ write, casts or refusals: `judge.py` says which face is good enough.
 Source of the models: MediaPipe face detection (short and full range) and face mesh, Apache-2.0.
 """
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -210,14 +213,30 @@ def require(model_paths: Mapping[str, Path], names: tuple[str, ...]) -> None:
         )
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the runtime's greeting off standard error; it is written past Python, and no setting stops it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silence, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(silence)
+        os.close(kept)
+
+
 class Model:
     """One .tflite file with one picture as input."""
 
     def __init__(self, path: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._interpreter: Any = Interpreter(str(path), num_threads=1)
-        self._interpreter.allocate_tensors()
+        with _quiet():
+            self._interpreter: Any = Interpreter(str(path), num_threads=1)
+            self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [detail["index"] for detail in self._interpreter.get_output_details()]
 
