@@ -4,7 +4,7 @@ In: a `Shape`. Out: for each eye the curves of its lids, and per frame how far e
 The lid skin is stretched down per column, so a closed eye shows the portrait's own lid. Knows no head motion.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
@@ -13,12 +13,15 @@ import numpy.typing as npt
 
 from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
+from s2v_model.puppet.drawn import find_drawn_eyes
+from s2v_model.puppet.fill import filled
 from s2v_model.puppet.shape import Shape
 from s2v_model.puppet.sheets import smoothstep
 
 FloatArray = npt.NDArray[np.float64]
 
 _SAMPLES = 128
+_PLAIN_LID = 0.72
 GAZE_WAY = 0.030
 """Relative way of the iris at a gaze of 1."""
 
@@ -36,19 +39,31 @@ class Eye:
     width: float
     brow_room: float
     """From the upper lid to the brow."""
+    skin: tuple[float, float, float] | None
+    """RGB of the lids of a drawing, which are of one colour; None where the lids are the portrait's own skin."""
     curves: Float32Array
     """(1, samples, 4) over left .. right: upper lid, lower lid, top of the stretched skin, strength 0 .. 1."""
 
 
-def measure_eyes(shape: Shape) -> tuple[Eye, ...]:
+def measure_eyes(rgb: UInt8Array, shape: Shape) -> tuple[Eye, ...]:
     """The eyes of a face that are open enough to blink and look."""
-    eyes = (_measure(shape, ids) for ids in mesh.EYES)
+    drawn = find_drawn_eyes(rgb, shape)
+    if drawn is not None:
+        return tuple(replace(_measure(eye.upper, eye.lower, brow_y=None), skin=eye.skin) for eye in drawn)
+    eyes = (
+        _measure(shape.local[list(ids["upper"])], shape.local[list(ids["lower"])], brow_y=_mean_y(shape, ids["brow"]))
+        for ids in mesh.EYES
+    )
     return tuple(eye for eye in eyes if eye.opening > 0.02)
 
 
-def _measure(shape: Shape, ids: dict[str, tuple[int, ...]]) -> Eye:
-    upper, lower = shape.local[list(ids["upper"])], shape.local[list(ids["lower"])]
-    brow = shape.local[list(ids["brow"])]
+def _mean_y(shape: Shape, ids: tuple[int, ...]) -> float:
+    return float(shape.local[list(ids), 1].mean())
+
+
+def _measure(upper: FloatArray, lower: FloatArray, *, brow_y: float | None) -> Eye:
+    """The eye between two lid lines (n, 2); `brow_y` None for a drawing, whose lids have no fold to keep clear of."""
+    room = 0.0 if brow_y is None else max(0.0, float(upper[:, 1].mean()) - brow_y)
     width = float(np.ptp(upper[:, 0]))
     opening = float((lower[:, 1] - upper[:, 1]).max())
     margin = 0.16 * width
@@ -56,8 +71,8 @@ def _measure(shape: Shape, ids: dict[str, tuple[int, ...]]) -> Eye:
     order_u, order_l = np.argsort(upper[:, 0]), np.argsort(lower[:, 0])
     above = np.interp(x, upper[order_u, 0], upper[order_u, 1])
     below = np.maximum(np.interp(x, lower[order_l, 0], lower[order_l, 1]), above)
-    room = np.maximum(0.35 * (above - brow[:, 1].mean()), 0.12 * width) * 1.6
-    top = above - np.minimum(0.85 * opening + 0.10 * width, room)
+    fold = np.maximum(0.35 * (above - brow_y), 0.12 * width) * 1.6 if brow_y is not None else np.full(len(x), 0.03)
+    top = above - np.minimum(0.85 * opening + 0.10 * width, fold)
     strength = smoothstep(np.minimum(x - x[0], x[-1] - x), 0, margin * 1.4)
     curves = np.stack([above, below, top, strength], -1).astype(np.float32)[None]
     return Eye(
@@ -67,7 +82,8 @@ def _measure(shape: Shape, ids: dict[str, tuple[int, ...]]) -> Eye:
         bottom=float(below.max()) + 0.35 * opening + 0.015,
         opening=opening,
         width=width,
-        brow_room=max(0.0, float(upper[:, 1].mean() - brow[:, 1].mean())),
+        brow_room=room,
+        skin=None,
         curves=curves,
     )
 
@@ -89,7 +105,7 @@ def look(eye: Eye, local: Float32Array, *, closed: float, gaze: float, lower_gaz
     column = (x - np.float32(eye.left)) * np.float32((_SAMPLES - 1) / (eye.right - eye.left))
     curves = cv2.remap(eye.curves, column, np.zeros_like(column), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     above, below, top, strength = (curves[..., k] for k in range(4))
-    lid = above + (below - above) * np.float32(0.98 * closed) * strength
+    lid = above + (below - above) * np.float32((0.98 if eye.skin is None else 1.05) * closed) * strength
     part = np.clip((y - top) / (lid - top + np.float32(1e-4)), 0, 1)
     stretched = top + (above - top) * part ** np.float32(1 + 0.55 * closed)
     on_lid = (y > top) & (y < lid)
@@ -104,23 +120,31 @@ def look(eye: Eye, local: Float32Array, *, closed: float, gaze: float, lower_gaz
     # The lid is rounded: darker towards the lashes, which draw a line.
     round_lid = np.where(y < lid, part, 0) ** 2 * strength
     light = (1 - np.float32(0.10 * closed) * round_lid) * (1 - np.float32(0.42 * min(1.0, 1.5 * closed)) * line)
-    share = skin * np.float32(0.80 * min(1.0, 1.6 * closed))
+    share = skin * np.float32(_PLAIN_LID * min(1.0, 1.6 * closed) if eye.skin is None else min(1.0, 12 * closed))
     return Sight(shift, np.asarray(share, np.float32), np.asarray(light, np.float32))
 
 
-def lid_holes(shape: Shape, eyes: tuple[Eye, ...], size: tuple[int, int]) -> UInt8Array:
-    """(height, width) of `size` (width, height): 1 on the eyes' openings and lashes, to be filled with lid skin."""
-    mask = np.zeros(size[::-1], np.uint8)
+def shut_eyes(rgb: UInt8Array, shape: Shape, eyes: tuple[Eye, ...]) -> UInt8Array:
+    """`rgb` with skin in the place of eyeballs and lashes."""
+    holes = np.zeros(rgb.shape[:2], np.uint8)
     for eye in eyes:
-        x = np.linspace(eye.left, eye.right, _SAMPLES)
-        inner = slice(_SAMPLES // 9, -_SAMPLES // 9)
-        above, below = eye.curves[0, inner, 0], eye.curves[0, inner, 1]
-        raised = min(0.55 * eye.opening + 0.02, 0.6 * eye.brow_room)
-        upper = np.stack([x[inner], above - raised], -1)
-        lower = np.stack([x[inner], below + 0.16 * eye.opening + 0.008], -1)
-        outline = shape.to_frame(np.concatenate([upper, lower[::-1]]).astype(float))
-        cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
-    return mask
+        cv2.fillPoly(holes, [np.round(_hole(shape, eye)).astype(np.int32)], 1)
+    shut = filled(rgb, holes)
+    for eye in eyes:
+        if eye.skin is not None:
+            cv2.fillPoly(shut, [np.round(_hole(shape, eye)).astype(np.int32)], eye.skin)
+    return shut
+
+
+def _hole(shape: Shape, eye: Eye) -> FloatArray:
+    """The outline of an eye with its lashes, px."""
+    x = np.linspace(eye.left, eye.right, _SAMPLES)
+    inner = slice(_SAMPLES // 9, -_SAMPLES // 9)
+    above, below = eye.curves[0, inner, 0], eye.curves[0, inner, 1]
+    raised = min(0.55 * eye.opening + 0.02, 0.6 * eye.brow_room) if eye.skin is None else 0.015
+    upper = np.stack([x[inner], above - raised], -1)
+    lower = np.stack([x[inner], below + 0.16 * eye.opening + 0.008], -1)
+    return shape.to_frame(np.concatenate([upper, lower[::-1]]).astype(float))
 
 
 def _eyeball_weight(eye: Eye, x: Float32Array, y: Float32Array, curves: Float32Array) -> Float32Array:

@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
-from s2v_model.puppet.eyes import Eye, lid_holes, measure_eyes
+from s2v_model.puppet.eyes import Eye, measure_eyes, shut_eyes
 from s2v_model.puppet.fields import Grid, Spline, covering
-from s2v_model.puppet.fill import filled
 from s2v_model.puppet.head import HEAD_LIMITS, head_bases
 from s2v_model.puppet.matte import Backdrop, Segmenter, build_backdrop
 from s2v_model.puppet.mouth import Mouth, build_mouth
@@ -73,8 +72,8 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     person = backdrop.person
     healed_rgb = np.dstack([_healed(np.ascontiguousarray(person[..., :3]), shape), person[..., 3]])
     healed, healed_at = _around(doubled(healed_rgb), shape, mesh.UPPER_OUTER + mesh.LOWER_OUTER)
-    eyes = measure_eyes(shape)
-    shut = filled(np.ascontiguousarray(person[..., :3]), lid_holes(shape, eyes, (width, height)))
+    eyes = measure_eyes(rgb, shape)
+    shut = shut_eyes(np.ascontiguousarray(person[..., :3]), shape, eyes)
     lids, lids_at = _around(doubled(np.dstack([shut, person[..., 3]])), shape, mesh.EYE_CORNERS_OUTER)
     return Rig(
         width=width,

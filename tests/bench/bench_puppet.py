@@ -121,7 +121,10 @@ def speed(puppet: Puppet, finder: FaceFinder, path: Path, spoken: Spoken, width:
             pass
         costs.append((time.process_time() - began) / take.num_frames)
     cost = statistics.median(costs)
-    print(f"| {width}x{height} | {set_up:.2f} | {again:.2f} | {1 / cost:.0f} | {cost / (width * height / 1e6):.4f} |", flush=True)
+    print(
+        f"| {width}x{height} | {set_up:.2f} | {again:.2f} | {1 / cost:.0f} | {cost / (width * height / 1e6):.4f} |",
+        flush=True,
+    )
 
 
 def quality(puppet: Puppet, finder: FaceFinder, path: Path, spoken: Spoken) -> None:
@@ -139,8 +142,13 @@ def quality(puppet: Puppet, finder: FaceFinder, path: Path, spoken: Spoken) -> N
     meant = track[:, CHANNEL["jaw"]] * JAW_OPENING
     r, lag = best_lag(opening, meant)
     shut, tries = closures(opening, spoken.phones)
-    jump = max(float(np.abs(b.astype(int) - a).mean()) for a, b in zip(crops(frames, rig), crops(frames, rig)[1:], strict=False))
-    likeness = np.percentile([alike(frames[0], frame, faces[0], face) for frame, face in zip(frames, faces, strict=True) if face], 5)
+    jump = max(
+        float(np.abs(b.astype(int) - a).mean())
+        for a, b in zip(crops(frames, rig), crops(frames, rig)[1:], strict=False)
+    )
+    likeness = np.percentile(
+        [alike(frames[0], frame, faces[0], face) for frame, face in zip(frames, faces, strict=True) if face], 5
+    )
     print(
         f"| {path.stem} | {rig.shape.gap:.2f} | {r:.2f} | {lag:+d} | {shut} of {tries} | {background} | {jump:.1f} "
         f"| {likeness:.2f} | {blinks(take.seed):.0f} |",

@@ -137,7 +137,7 @@ def report(plan: Plan, path: Path, cpu: float, wall: float, memory: list[float])
         ),
         ("CPU seconds for a programme second", f"{cpu / seconds:.3f}"),
         ("wall seconds", f"{wall:.0f}"),
-        ("peak memory of the composing process, of FFmpeg", f"{memory[0]:.0f} MB, {memory[1]:.0f} MB"),
+        ("peak memory of the composing process, of its largest child", f"{memory[0]:.0f} MB, {memory[1]:.0f} MB"),
     ]
     print(f"{platform.machine()}, Python {platform.python_version()}, PyAV {av.__version__}\n")
     print("| what | value |\n| --- | --- |")

@@ -1,0 +1,116 @@
+"""Eyes of flat drawings, found by their colour: the mesh knows how eyes of people sit, not those of cartoons.
+
+In: a picture and its `Shape`. Out: outlines of eyes, or None where the picture is no flat drawing. Knows no motion.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from s2v_model.contract import UInt8Array
+from s2v_model.puppet import topology as mesh
+from s2v_model.puppet.shape import Shape
+
+FloatArray = npt.NDArray[np.float64]
+
+_FLAT_LEVELS, _FLAT_SHARE = 5, 0.72
+"""A drawing is flat where this share of the face varies by no more levels from pixel to pixel."""
+_OTHER_THAN_SKIN = 28
+_WHITE = 190
+_REACH = (0.60, 0.52)
+"""Half of the window about an eye's place in the mesh, relative."""
+_WIDTHS, _HEIGHTS = (0.10, 0.75), (0.05, 0.70)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnEye:
+    """An eye with its outline, relative local coordinates, left to right."""
+
+    upper: FloatArray
+    """(n, 2)."""
+    lower: FloatArray
+    skin: tuple[float, float, float]
+    """The colour of lids, RGB."""
+
+
+def find_drawn_eyes(rgb: UInt8Array, shape: Shape) -> tuple[DrawnEye, ...] | None:
+    """The eyes of a flat drawing (those that can be told from the skin); None for any other picture."""
+    face = _face_mask(rgb, shape)
+    if not _is_flat(rgb, face):
+        return None
+    skin = _commonest(rgb[face > 0])
+    found = (_eye(rgb, shape, skin, ids) for ids in mesh.EYES)
+    return tuple(eye for eye in found if eye is not None)
+
+
+def _face_mask(rgb: UInt8Array, shape: Shape) -> UInt8Array:
+    mask = np.zeros(rgb.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(shape.points[list(mesh.OVAL), :2]).astype(np.int32)), 255)
+    return mask
+
+
+def _is_flat(rgb: UInt8Array, face: UInt8Array) -> bool:
+    kernel = np.ones((3, 3), np.uint8)
+    range_of = cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(2)
+    inside = range_of[face > 0]
+    return bool(inside.size) and float((inside <= _FLAT_LEVELS).mean()) > _FLAT_SHARE
+
+
+def _commonest(colours: UInt8Array) -> FloatArray:
+    """The colour that most of `colours` (n, 3) have, to eight levels."""
+    coarse = (colours // 8).astype(np.int64) @ np.array([1024, 32, 1])
+    most = np.bincount(coarse).argmax()
+    return np.asarray(np.median(colours[coarse == most], axis=0))
+
+
+def _eye(rgb: UInt8Array, shape: Shape, skin: FloatArray, ids: dict[str, tuple[int, ...]]) -> DrawnEye | None:
+    middle = shape.points[list(ids["upper"] + ids["lower"]), :2].mean(0)
+    reach = np.array(_REACH) * shape.unit
+    left, top = np.maximum(np.floor(middle - reach), 0).astype(int)
+    right, bottom = np.ceil(middle + reach).astype(int)
+    part = rgb[top:bottom, left:right]
+    if min(part.shape[:2]) < 8:
+        return None
+    differs = np.abs(part.astype(float) - skin).max(2) > _OTHER_THAN_SKIN
+    white = differs & (part.min(2) > _WHITE) & (np.ptp(part, axis=2) < 45)
+    # The white of the eye tells it from a brow that touches it; eyes without any white are taken whole.
+    for wanted, hull in ((white, True), (differs, False)):
+        mask = _likeliest(wanted, middle - [left, top], shape.unit)
+        if mask is not None:
+            if hull:
+                outline, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+                cv2.fillConvexPoly(mask, cv2.convexHull(np.concatenate(outline)), 1)
+            return _outline(mask, np.array([left, top]), shape, skin)
+    return None
+
+
+def _likeliest(wanted: npt.NDArray[np.bool_], middle: FloatArray, unit: float) -> UInt8Array | None:
+    """The part of `wanted` that is as large as an eye and nearest to where one should be."""
+    count, labels, stats, centres = cv2.connectedComponentsWithStats(wanted.astype(np.uint8))
+    best, most = 0, 0.0
+    for label in range(1, count):
+        x, y, width, height, area = (int(value) for value in stats[label])
+        touches = x == 0 or y == 0 or x + width == wanted.shape[1] or y + height == wanted.shape[0]
+        if touches or not _eye_sized(width / unit, height / unit):
+            continue
+        away = float(np.linalg.norm(centres[label] - middle)) / unit
+        likely = area * float(np.exp(-((away / 0.25) ** 2)))
+        if likely > most:
+            best, most = label, likely
+    return (labels == best).astype(np.uint8) if best else None
+
+
+def _eye_sized(width: float, height: float) -> bool:
+    return _WIDTHS[0] < width < _WIDTHS[1] and _HEIGHTS[0] < height < _HEIGHTS[1] and height < 1.6 * width
+
+
+def _outline(mask: UInt8Array, corner: FloatArray, shape: Shape, skin: FloatArray) -> DrawnEye:
+    columns = np.flatnonzero(mask.any(0))
+    first = mask.argmax(0)[columns]
+    last = len(mask) - 1 - mask[::-1].argmax(0)[columns]
+    upper = shape.to_local(np.stack([columns, first], -1) + corner)
+    lower = shape.to_local(np.stack([columns, last], -1) + corner)
+    red, green, blue = (float(value) for value in skin)
+    return DrawnEye(upper, lower, (red, green, blue))
