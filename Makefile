@@ -26,7 +26,11 @@ $(VENV)/.dev: $(VENV)/.run infra/requirements-dev.lock
 demo: $(VENV)/.run ## make the example programme, and print where it is
 	@$(BIN)/troupe produce examples/demo/episode.yaml --store file:store --direct
 
-test: $(VENV)/.dev ## fast tests, then those on real data where it lies beside the project
+$(VENV)/.models: $(VENV)/.run tasks/engines/model_files.py
+	@$(BIN)/troupe doctor --fetch > /dev/null
+	@touch $@
+
+test: $(VENV)/.dev $(VENV)/.models ## fast tests, then those on real data where it lies beside the project
 	@$(BIN)/python -m pytest -q
 
 check: $(VENV)/.dev ## format, lint, types, import rules, file lengths
@@ -36,7 +40,7 @@ check: $(VENV)/.dev ## format, lint, types, import rules, file lengths
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest -q tests/rules
 
-test-server: $(VENV)/.dev ## tests with a real object store and a real Prefect server on this machine
+test-server: $(VENV)/.dev $(VENV)/.models ## tests with a real object store and a real Prefect server on this machine
 	@$(BIN)/python -m pytest -q -m server
 
 bench: $(VENV)/.dev ## make bench NAME=diarize ARGS="FOLDER": one row a case, quality beside cost

@@ -165,7 +165,7 @@ def _check_recording(path: Path, settings: Settings, report: Report) -> None:
     wiring = Wiring(settings.model_copy(update={"store": f"file:{scratch}"}))
     try:
         recording = decoded(path, str(path), **wiring.supply(decoded), watch=unwatched)
-        report.warnings += [f"{path}: {warning}" for warning in recording.warnings]
+        report.warnings += recording.warnings
         spoken = speech_seconds(recording, **wiring.supply(speech_seconds))
     finally:
         wiring.close()

@@ -17,7 +17,7 @@ from flows.pipeline import Choices, plans, production
 from flows.progress import Bars, Plain, Progress, Silent, unwatched
 from flows.record import Record, published
 from flows.settings import Settings, load_settings, prefect_api_url
-from flows.wiring import Wiring
+from flows.wiring import Wiring, model_folder
 from s2v_model.contract import Cost
 from tasks.domain.editing import Plan
 from tasks.domain.episode import Episode
@@ -163,7 +163,7 @@ def examine(*, fetch: bool, wan: bool) -> dict[str, Any]:
     from tasks.engines import model_files
 
     settings = load_settings()
-    cache = Path(settings.cache).expanduser()
+    cache = model_folder(settings)
     if fetch:
         with shown(quiet=False) as progress:
             model_files.fetch([file.name for file in model_files.MODEL_FILES], cache, progress.fetched)

@@ -40,6 +40,11 @@ MODEL_NAMES = tuple(file.name for file in model_files.MODEL_FILES)
 Fetched = Callable[[int, int, str], None]
 
 
+def model_folder(settings: Settings) -> Path:
+    """Where model files are kept."""
+    return Path(settings.cache).expanduser() / "models"
+
+
 class Wiring:
     """Engines of one process, for one quality of rendering."""
 
@@ -165,7 +170,7 @@ class Wiring:
     @cached_property
     def _cache(self) -> Path:
         """The folder of model files, filled."""
-        cache = Path(self.settings.cache).expanduser()
+        cache = model_folder(self.settings)
         model_files.fetch(MODEL_NAMES, cache, self._fetched)
         return cache
 

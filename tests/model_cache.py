@@ -8,17 +8,14 @@ import pytest
 
 from tasks.engines.model_files import missing
 
-PLACES = (Path(__file__).parents[1] / ".local" / "models", Path.home() / ".cache" / "troupe" / "models")
+CACHE = Path(os.environ.get("TROUPE_CACHE", "~/.cache/troupe")).expanduser() / "models"
 
 
 def model_cache(names: Iterable[str]) -> Path:
-    """The first folder that holds the model files `names`: $TROUPE_MODELS, .local/models, the user's cache.
+    """The folder that holds the model files `names`: the one that the product fills.
 
-    Skips the test, and says so, where none does.
+    Skips the test, and says so, where they are not there; `make test` fetches them first.
     """
-    named = [Path(os.environ["TROUPE_MODELS"])] if "TROUPE_MODELS" in os.environ else []
-    wanted = tuple(names)
-    for folder in (*named, *PLACES):
-        if not missing(folder, wanted):
-            return folder
-    pytest.skip(f"the model files {', '.join(wanted)} are not in the cache: run `troupe doctor`")
+    if absent := missing(CACHE, names):
+        pytest.skip(f"the model files {', '.join(absent)} are not in the cache: run `troupe doctor --fetch`")
+    return CACHE
