@@ -66,8 +66,7 @@ _SYNONYMS = {
 
 
 def espeak_language(tag: str, known: Collection[str]) -> str | None:
-    """The code that espeak-ng has for a BCP 47 tag: as it stands, by its synonym, then by ever shorter tags; or
-    None."""
+    """The code that espeak-ng has for a BCP 47 tag: as it stands, by its synonym, then ever shorter; or None."""
     parts = tag.strip().lower().replace("_", "-").split("-")
     for size in range(len(parts), 0, -1):
         short = "-".join(parts[:size])

@@ -135,8 +135,9 @@ class EspeakVoice:
         try:
             import espeakng_loader
         except ImportError as error:
-            raise EngineMissing("the voice engine espeak needs the package espeakng-loader: install Troupe anew.")
-            from error
+            raise EngineMissing(
+                "the voice engine espeak needs the package espeakng-loader: install Troupe anew."
+            ) from error
         self._library = Path(espeakng_loader.get_library_path())
         self._data = Path(espeakng_loader.get_data_path())
         self._child: _Child | None = None

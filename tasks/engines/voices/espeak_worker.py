@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import sys
+from typing import Any
 
 SYNCHRONOUS = 2
 PHONEME_EVENTS, PHONEME_IPA, DONT_EXIT = 1, 2, 0x8000
@@ -102,12 +103,11 @@ class Library:
         """s16, in the machine's order."""
         return bytes(self._samples)
 
-    def _take(self, samples: object, count: int, events: object) -> int:
+    def _take(self, samples: Any, count: int, events: Any) -> int:
         if samples and count:
-            self._samples += ctypes.string_at(samples, 2 * count)  # type: ignore[arg-type]
+            self._samples += ctypes.string_at(samples, 2 * count)
         index = 0
-        while events[index].type != 0:  # type: ignore[index]
-            event = events[index]  # type: ignore[index]
+        while (event := events[index]).type != 0:
             if event.type in {WORD, SENTENCE, END, PHONEME}:
                 # Eight bytes without an end of their own: a long symbol may be cut within a character.
                 raw = bytes(event.id.string) if event.type == PHONEME else b""
@@ -118,7 +118,7 @@ class Library:
 
 
 def _languages(raw: bytes) -> list[str]:
-    """Codes from "priority code 0" triples that end with a priority of 0; ctypes stops at the first 0."""
+    """The first code of "priority code 0" triples: ctypes stops at the first 0."""
     return [raw[1:].decode("ascii", "ignore")] if raw else []
 
 
@@ -126,8 +126,10 @@ def answer(library: Library, request: dict[str, object]) -> tuple[dict[str, obje
     """The head of the answer, and the samples that follow it."""
     if request.get("ask") == "facts":
         return library.facts(), b""
-    head = library.speak(*(request[key] for key in ("text", "voice", "rate", "pitch", "seed")))  # type:
-    ignore[arg-type] return head, library.samples if "error" not in head else b""
+    text, voice = str(request["text"]), str(request["voice"])
+    rate, pitch, seed = (int(str(request[key])) for key in ("rate", "pitch", "seed"))
+    head = library.speak(text, voice, rate, pitch, seed)
+    return head, library.samples if "error" not in head else b""
 
 
 def _send(head: dict[str, object], samples: bytes) -> None:
