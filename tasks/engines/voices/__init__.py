@@ -14,6 +14,9 @@ from tasks.domain.speech import Phone, Word
 
 Float32Array = npt.NDArray[np.float32]
 
+MAX_CHARACTERS = 10_000
+"""Of one text: about ten minutes of speech."""
+
 ENGINES = {"espeak": "tasks.engines.voices.espeak:EspeakVoice"}
 
 

@@ -31,15 +31,13 @@ from tasks.domain.errors import CastError, EngineError, EngineMissing, ScriptErr
 from tasks.domain.options import EngineId
 from tasks.domain.speech import Phone, Word
 from tasks.domain.timing import Span
-from tasks.engines.voices import Spoken, VoiceFacts, catalogue
+from tasks.engines.voices import MAX_CHARACTERS, Spoken, VoiceFacts, catalogue
 
 _LOG = logging.getLogger(__name__)
 Float32Array = npt.NDArray[np.float32]
 
 REVISION = 1
 """Bump when an equal text would sound otherwise."""
-MAX_CHARACTERS = 10_000
-"""Of one text: about ten minutes of speech."""
 DEFAULT_RATE_WPM, MIN_RATE_WPM, MAX_RATE_WPM = 165, 80, 450
 LEVEL = 10 ** (-23 / 20)
 """Variants differ by 18 dB; the voiced part of every text is brought to -23 dBFS ..."""
