@@ -117,8 +117,9 @@ def test_two_samples_of_one_person_are_a_doubt():
 
 def test_an_unknown_voice_is_a_doubt():
     """With its closest samples and how alike they are."""
-    found = match({"S1": voice(0.8, 0.1), "S2": voice(0, 0.95)}, {"anna": voice(1), "ben": voice(0, 1), "cy":
-    voice(0, 0, 1)}) assert [m.key for m in found.matches] == ["ben"]
+    samples = {"anna": voice(1), "ben": voice(0, 1), "cy": voice(0, 0, 1)}
+    found = match({"S1": voice(0.8, 0.1), "S2": voice(0, 0.95)}, samples)
+    assert [m.key for m in found.matches] == ["ben"]
     assert (found.doubts[0].label, found.doubts[0].reason) == ("S1", "unknown")
     assert found.doubts[0].closest[0][0] == "anna"
     assert match({"S1": voice(1)}, {}).doubts[0].closest == ()

@@ -1,13 +1,21 @@
+<<<<<<< HEAD
 """Aligners: known words get their times and sounds in speech. One Protocol; engines are imported when asked for."""
 
 from dataclasses import dataclass
 from fractions import Fraction
+=======
+"""Aligners: when each word and each of its sounds is said. One Protocol; engines are imported when asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+>>>>>>> speech
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
+<<<<<<< HEAD
 from tasks.domain.errors import EngineMissing
 
 Float32Array = npt.NDArray[np.float32]
@@ -22,21 +30,45 @@ class AlignedPhone:
     symbol: str
     start: Fraction
     end: Fraction
+=======
+from s2v_model.contract import Watch
+from tasks.domain.errors import EngineMissing
+from tasks.domain.options import EngineId
+from tasks.domain.speech import Phone
+from tasks.domain.timing import Span
+
+Float32Array = npt.NDArray[np.float32]
+
+ENGINES = {"pocketsphinx": "tasks.engines.aligners.pocketsphinx:PocketsphinxAligner"}
+>>>>>>> speech
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignedWord:
+<<<<<<< HEAD
     """A word as written: [start, end) in seconds from the first sample."""
 
     text: str
     start: Fraction
     end: Fraction
     phones: tuple[AlignedPhone, ...] = ()
+=======
+    """A word with its time; the grid is 10 ms."""
+
+    text: str
+    """As it was given."""
+    span: Span
+    phones: tuple[Phone, ...]
+    """Its sounds in IPA, within `span`; () for a word without any ("-")."""
+    is_measured: bool
+    """True where the times were found in the sound; False where they were spread over it by usual durations."""
+>>>>>>> speech
 
 
 class Aligner(Protocol):
     """Finds known words in speech."""
 
+<<<<<<< HEAD
     def align(self, speech: Float32Array, words: tuple[str, ...]) -> tuple[AlignedWord, ...]:
         """Every word of `words`, in order, with its times in speech (n,) mono at 16 kHz, on a grid of 10 ms."""
         ...
@@ -49,3 +81,27 @@ def load(name: str) -> Aligner:
     module, attribute = ENGINES[name].split(":")
     make: Any = getattr(import_module(module), attribute)
     return cast(Aligner, make())
+=======
+    def identity(self) -> EngineId:
+        """Constant for the life of the engine."""
+        ...
+
+    def align(
+        self, speech: Float32Array, words: tuple[str, ...], *, language: str = "en", watch: Watch | None = None
+    ) -> tuple[AlignedWord, ...]:
+        """One aligned word for each of `words`, in order, without overlap, within the speech.
+
+        speech: (n,) mono at 16 kHz, one speaker. language: BCP 47. Where words cannot be found in the sound - another
+        language than the engine's, other words than were said, noise - they are spread over it, and say so.
+        """
+        ...
+
+
+def load(name: str, *, options: Mapping[str, Any] | None = None) -> Aligner:
+    """The engine `name`; `options` are the engine's own. Raises EngineMissing where it cannot run."""
+    if name not in ENGINES:
+        raise EngineMissing(f"there is no aligner {name!r}; known are {', '.join(sorted(ENGINES))}.")
+    module, attribute = ENGINES[name].split(":")
+    make: Any = getattr(import_module(module), attribute)
+    return cast(Aligner, make(**(options or {})))
+>>>>>>> speech

@@ -1,250 +1,335 @@
-"""espeak-ng as a voice: 140 languages, exact times of every sound, robotic. Runs in a process of its own.
+"""The embedded voice: espeak-ng in a process of its own, with the exact times of its phonemes.
 
-Names are LANGUAGE/VARIANT ("en-us/f2"). Knows no cast: `choose` is told what somebody is and which voices are taken.
+In: text and a voice id, LANGUAGE/VARIANT ("en-us/f2"). Out: speech at the library's rate, phones, words.
+VARIANT is one of the catalogue or any variant of the library. Knows no cast and no programme.
 """
 
-import atexit
+import hashlib
 import json
+import logging
+import os
 import re
+import select
 import subprocess
 import sys
 import threading
+import time
 import unicodedata
-from collections.abc import Sequence
-from contextlib import suppress
+import weakref
+from collections.abc import Collection
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from tasks.domain.errors import EngineError, EngineMissing
+from tasks.domain.errors import CastError, EngineError, EngineMissing, ScriptError
 from tasks.domain.options import EngineId
-from tasks.engines.voices import Float32Array, Spoken, SpokenPhone, SpokenWord
+from tasks.domain.speech import Phone, Word
+from tasks.domain.timing import Span
+from tasks.engines.voices import MAX_CHARACTERS, Spoken, VoiceFacts, catalogue
 
-MAX_CHARACTERS = 5_000
-"""Of one line: some eight minutes of speech."""
-SILENCE = 60 / 32768
-"""Samples below this at both ends are not speech."""
-MARGIN_MS = 20
-"""So much is kept around the speech."""
+_LOG = logging.getLogger(__name__)
+Float32Array = npt.NDArray[np.float32]
 
-# Variants that sound like people, by sex and age, most natural first; ages of children come from high pitch.
-_VARIANTS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("female", "adult"): ("f2", "Annie", "f4", "steph", "f5", "belinda", "f3", "Alicia", "aunty"),
-    ("female", "young"): ("Alicia", "anika", "f5", "belinda", "Andrea", "f3", "f2"),
-    ("female", "elderly"): ("grandma", "f1", "aunty", "steph2", "f4"),
-    ("female", "child"): ("anika", "Andrea", "zac", "belinda"),
-    ("male", "adult"): ("m3", "m7", "Michael", "m6", "Denis", "travis", "m4", "paul", "robert", "Mario"),
-    ("male", "young"): ("travis", "Andy", "m6", "Reed", "m2", "Diogo", "m3"),
-    ("male", "elderly"): ("m1", "grandpa", "m8", "croak", "quincy", "m4"),
-    ("male", "child"): ("zac", "anika", "shelby"),
-}
-_PACE = {"child": 160, "young": 168, "adult": 160, "elderly": 142}
-_AGE_OF = {variant: age for (_, age), variants in _VARIANTS.items() for variant in variants[:3]}
-_DEFAULT_WORDS_PER_MINUTE = 158
-_STRESS = "\u02c8"
-_NOT_A_SOUND = re.compile(r"^[\s_|:;,.ˈˌː]*$")
+REVISION = 1
+"""Bump when an equal text would sound otherwise."""
+DEFAULT_RATE_WPM, MIN_RATE_WPM, MAX_RATE_WPM = 165, 80, 450
+LEVEL = 10 ** (-23 / 20)
+"""Variants differ by 18 dB; the voiced part of every text is brought to -23 dBFS ..."""
+PEAK = 0.95
+"""... as far as its peaks allow."""
+TAIL_SECONDS = Fraction(6, 100)
+"""What is kept behind the last phone: the library's own pause after a sentence is the planner's to make."""
+ANSWER_SECONDS, ANSWER_SECONDS_PER_CHARACTER = 20.0, 0.05
+SEED = 1
+
+_WORD, _PHONEME = 1, 7
+_TOKEN = re.compile(
+    # Scripts written without blanks: each character with the marks that follow it is a word.
+    r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff][^\w\s]*"
+    r"|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+_VOICE_ID = re.compile(r"([A-Za-z0-9-]{2,40})/([A-Za-z0-9_ -]{1,40})")
+_STRESS = str.maketrans("", "", "ˈˌ")
 
 
-class Espeak:
-    """One child process, started when first asked to speak, again where it died."""
+class _Child:
+    """The worker process and the conversation with it. One request at a time."""
+
+    def __init__(self, library: Path, data: Path) -> None:
+        worker = Path(__file__).with_name("espeak_worker.py")
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(worker), str(library)],
+            cwd=data.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._pid = os.getpid()
+        self.close = weakref.finalize(self, _end, self._process)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be asked: a copy of this process has no child of its own."""
+        return self._process.poll() is None and self._pid == os.getpid()
+
+    def ask(self, request: dict[str, Any], seconds: float) -> tuple[dict[str, Any], bytes]:
+        """The head of the answer and its samples. Raises EOFError or TimeoutError, and is of no more use then."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        end = time.monotonic() + seconds
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+            line = bytearray()
+            while not line.endswith(b"\n"):
+                line += self._read(end)
+                if (cut := line.find(b"\n") + 1) and cut < len(line):
+                    break
+            head = json.loads(line[: line.find(b"\n") + 1])
+            body = bytearray(line[line.find(b"\n") + 1 :])
+            while len(body) < int(head.get("num_bytes", 0)):
+                body += self._read(end)
+        except BrokenPipeError as error:
+            raise EOFError from error
+        except BaseException:
+            self.close()
+            raise
+        return head, bytes(body)
+
+    def _read(self, end: float) -> bytes:
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, end - time.monotonic()))
+        if not ready:
+            raise TimeoutError
+        part = os.read(self._process.stdout.fileno(), 1 << 20)
+        if not part:
+            raise EOFError
+        return part
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                continue
+
+
+class EspeakVoice:
+    """espeak-ng 1.52 through one long-lived child process, which is started when first needed and again when it
+    dies."""
 
     def __init__(self) -> None:
-        """Raises EngineMissing where the library is not installed."""
+        """Raises EngineMissing without the library's package."""
         try:
             import espeakng_loader
         except ImportError as error:
-            raise EngineMissing("voice engine espeak needs espeakng-loader: pip install espeakng-loader.") from error
-        self._folder = Path(espeakng_loader.get_data_path())
-        self._child: subprocess.Popen[bytes] | None = None
+            raise EngineMissing(
+                "the voice engine espeak needs the package espeakng-loader: install Troupe anew."
+            ) from error
+        self._library = Path(espeakng_loader.get_library_path())
+        self._data = Path(espeakng_loader.get_data_path())
+        self._child: _Child | None = None
         self._lock = threading.Lock()
-        atexit.register(self.close)
 
     def identity(self) -> EngineId:
-        """The library's release is all that decides its sound."""
-        return EngineId(role="voice", name="espeak", version=version("espeakng-loader"))
+        """Weights: SHA-256 over the library and all its data."""
+        version = metadata.version("espeakng-loader")
+        return EngineId(role="voice", name="espeak", version=f"{version}.{REVISION}", weights=self._weights)
 
-    def speak(self, text: str, voice: str, *, language: str) -> Spoken:
-        """Say `text`. Raises EngineError where it holds nothing that can be said."""
-        said = _sayable(text)
-        if len(said) > MAX_CHARACTERS:
-            raise EngineError(f"a line of {len(said)} characters is too long to speak; at most {MAX_CHARACTERS}.")
-        own_language, _, variant = voice.partition("/")
-        order = {
-            "text": said,
-            "voice": "+".join(part for part in (self._languages.get(own_language.casefold()), variant) if part),
-            "words_per_minute": _PACE.get(_AGE_OF.get(variant, ""), _DEFAULT_WORDS_PER_MINUTE),
-            "pitch": 50,
-        }
-        answer, samples = self._asked(order)
-        if "error" in answer:
-            raise EngineError(f"espeak: {answer['error']}.")
-        speech = np.frombuffer(samples, "<i2").astype(np.float32) / np.float32(32768)
-        first, last = _heard(speech, answer["rate_hz"])
-        if last <= first:
-            raise EngineError(f"voice {voice} makes no sound of {text[:60]!r}. Write words of the language {language}.")
-        return _spoken(speech[first:last], answer, said, first)
-
-    def _asked(self, order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """One order to the child; a child that dies is started again once."""
-        with self._lock:
-            for attempt in (1, 2):
-                child = self._running()
-                try:
-                    assert child.stdin is not None
-                    assert child.stdout is not None
-                    child.stdin.write(json.dumps(order).encode() + b"\n")
-                    child.stdin.flush()
-                    answer = json.loads(child.stdout.readline())
-                    samples = child.stdout.read(answer.get("num_bytes", 0))
-                except (OSError, ValueError) as error:
-                    self.close()
-                    if attempt == 2:
-                        raise EngineError("the process of espeak died twice on one line.") from error
-                else:
-                    return answer, samples
-        raise AssertionError("either an answer or an error")
-
-    def _running(self) -> "subprocess.Popen[bytes]":
-        if self._child is None or self._child.poll() is not None:
-            self.close()
-            script = Path(__file__).with_name("espeak_child.py")
-            self._child = subprocess.Popen(
-                [sys.executable, str(script)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is the parent's to act on
+    def speak(
+        self,
+        text: str,
+        voice: str,
+        *,
+        language: str | None = None,
+        rate_wpm: int | None = None,
+        pitch: int | None = None,
+    ) -> Spoken:
+        """See the Protocol. Markup in `text` is text; control characters count as blanks."""
+        name, own_pitch = self._resolve(voice, language)
+        clean = _cleaned(text)
+        if len(clean) > MAX_CHARACTERS:
+            raise ScriptError(
+                f"a text of {len(clean)} characters is too long for one utterance; {MAX_CHARACTERS} are allowed.",
+                remedy="Break it into several lines.",
             )
-        return self._child
+        rate = min(max(rate_wpm or DEFAULT_RATE_WPM, MIN_RATE_WPM), MAX_RATE_WPM)
+        request = {
+            "text": clean,
+            "voice": name,
+            "rate": rate,
+            "pitch": min(max(own_pitch + (50 if pitch is None else pitch) - 50, 0), 99),
+            "seed": SEED,
+        }
+        head, body = self._ask(request, ANSWER_SECONDS + ANSWER_SECONDS_PER_CHARACTER * len(clean))
+        if head.get("error") == "voice":
+            raise CastError(f"voice {voice!r} is not known to espeak.", remedy=_HOW_TO_NAME)
+        if "error" in head:
+            raise EngineError(f"the voice engine espeak failed on a text of {len(clean)} characters: {head['error']}.")
+        return _spoken(clean, head["events"], np.frombuffer(body, "=i2"), head["rate_hz"])
+
+    def catalogue(self, language: str) -> tuple[VoiceFacts, ...]:
+        """See the Protocol."""
+        code = catalogue.espeak_language(language, self._languages)
+        if code is None:
+            return ()
+        return tuple(
+            VoiceFacts(id=f"{code}/{variant.name}", language=code, sex=variant.sex, age=variant.age)
+            for variant in catalogue.VARIANTS
+        )
+
+    def choose(self, language: str, sex: str | None, age: str | None, taken: Collection[str]) -> str:
+        """See the Protocol."""
+        return catalogue.choose(self._code(language), sex, age, taken)
 
     def close(self) -> None:
-        """End the child."""
-        child, self._child = self._child, None
-        if child is not None:
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    with suppress(OSError):  # it died with something unread
-                        pipe.close()
-            child.kill()
-            child.wait()
+        """End the child process; the next text starts another."""
+        with self._lock:
+            if self._child is not None:
+                self._child.close()
+                self._child = None
 
     @cached_property
-    def _languages(self) -> dict[str, str]:
-        """Language names that the library knows, in lower case -> the file by whose name it finds them."""
-        files = sorted(path for path in (self._folder / "lang").rglob("*") if path.is_file())
-        named: dict[str, str] = {}
-        for path in files:
-            for line in path.read_text("utf-8", errors="replace").splitlines():
-                if line.startswith("language") and line.split()[1:]:
-                    named.setdefault(line.split()[1].casefold(), path.name)
-        return named | {path.name.casefold(): path.name for path in files}
+    def _languages(self) -> frozenset[str]:
+        head, _ = self._ask({"ask": "facts"}, ANSWER_SECONDS)
+        return frozenset(code.lower() for codes in head["voices"] for code in codes)
 
     @cached_property
-    def _variants(self) -> dict[str, str]:
-        """Variants that the library knows: in lower case -> as spelled."""
-        return {path.name.casefold(): path.name for path in (self._folder / "voices" / "!v").iterdir()}
+    def _weights(self) -> str:
+        digest = hashlib.sha256()
+        for path in [self._library, *sorted(path for path in self._data.rglob("*") if path.is_file())]:
+            digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
 
-    def refuses(self, voice: str) -> str:
-        """Why there is no such voice; "" where there is one."""
-        language, _, variant = voice.partition("/")
-        if language.casefold() not in self._languages:
-            return f"espeak does not speak {language!r}."
-        if variant and variant not in self._variants.values():
-            return f"espeak has no variant {variant!r} (of voice {voice!r})."
-        return ""
+    def _code(self, language: str) -> str:
+        code = catalogue.espeak_language(language, self._languages)
+        if code is None:
+            raise CastError(f"espeak has no voice for the language {language[:40]!r}.", remedy="Name another language.")
+        return code
 
-    def choose(self, language: str, sex: str | None, age: str | None, taken: tuple[str, ...]) -> str:
-        """The most natural voice that fits and is not taken; a taken one only where all are."""
-        spoken = self._language(language)
-        group = _group(sex, age, len(taken))
-        used = [name.rpartition("/")[2] for name in taken]
-        near = [_VARIANTS[group], *(_VARIANTS[other] for other in _VARIANTS if other[0] == group[0])]
-        order = [variant for variants in near for variant in variants if variant.casefold() in self._variants]
-        free = [variant for variant in order if variant not in used]
-        return f"{spoken}/{(free or order)[0]}"
+    def _resolve(self, voice: str, language: str | None) -> tuple[str, int]:
+        """The library's name for a voice id, and its pitch."""
+        parts = _VOICE_ID.fullmatch(voice)
+        if parts is None:
+            raise CastError(f"voice {voice[:80]!r} is not LANGUAGE/VARIANT.", remedy=_HOW_TO_NAME)
+        code = self._code(parts[1])
+        if language is not None and (wanted := self._code(language)).split("-")[0] != code.split("-")[0]:
+            code = wanted
+        known = catalogue.BY_NAME.get(parts[2])
+        if known is not None:
+            return f"{code}+{known.espeak}", known.pitch
+        if not (self._data / "voices" / "!v" / parts[2]).is_file():
+            raise CastError(f"voice {voice!r}: espeak has no variant {parts[2]!r}.", remedy=_HOW_TO_NAME)
+        return f"{code}+{parts[2]}", 50
 
-    def _language(self, language: str) -> str:
-        """The library's name of a BCP 47 language: the nearest that it has."""
-        wanted = language.casefold()
-        base = wanted.split("-")[0]
-        for name in (_PREFERRED.get(wanted), wanted, _PREFERRED.get(base), base):
-            if name and name in self._languages:
-                return name
-        near = sorted(name for name in self._languages if name.split("-")[0] == base)
-        if near:
-            return near[0]
-        raise EngineError(f"espeak does not speak {language!r}. Name a voice of another engine in the cast.")
-
-
-_PREFERRED = {"en": "en-us", "zh": "cmn", "zh-hans": "cmn", "zh-cn": "cmn", "zh-hk": "yue", "no": "nb", "fr": "fr-fr"}
-
-
-def _group(sex: str | None, age: str | None, num_taken: int) -> tuple[str, str]:
-    """The variants that fit what the cast says; where it says nothing, sexes alternate."""
-    known_sex = sex if sex in ("female", "male") else ("female", "male")[num_taken % 2]
-    return known_sex, age if age in ("child", "young", "adult", "elderly") else "adult"
-
-
-def _sayable(text: str) -> str:
-    """Text without what only a machine would read out: control characters, and angle brackets that ask for markup."""
-    shown = "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs", "Cn", "Co") else " " for c in text)
-    return " ".join(shown.replace("<", " ").replace(">", " ").replace("[[", " ").replace("]]", " ").split())
+    def _ask(self, request: dict[str, Any], seconds: float) -> tuple[dict[str, Any], bytes]:
+        """Ask the child; one that died is replaced once."""
+        with self._lock:
+            for attempt in (1, 2):
+                if self._child is None or not self._child.is_alive:
+                    self._child = _Child(self._library, self._data)
+                try:
+                    return self._child.ask(request, seconds)
+                except EOFError as error:
+                    self._child.close()
+                    self._child = None
+                    _LOG.warning("the voice engine espeak ended unexpectedly (attempt %d)", attempt)
+                    last: Exception = error
+                except TimeoutError as error:
+                    self._child = None
+                    raise EngineError(f"the voice engine espeak did not answer within {seconds:.0f} s.") from error
+            raise EngineError("the voice engine espeak ended twice on the same text.") from last
 
 
-def _heard(speech: Float32Array, rate_hz: int) -> tuple[int, int]:
-    """First and last sample of what is heard, with a small margin."""
-    loud = np.flatnonzero(np.abs(speech) > SILENCE)
-    if not len(loud):
-        return 0, 0
-    margin = rate_hz * MARGIN_MS // 1000
-    return max(0, int(loud[0]) - margin), min(len(speech), int(loud[-1]) + margin)
+_HOW_TO_NAME = 'Name one such as "en-us/f2", or give sex and age and leave the voice out.'
 
 
-def _spoken(speech: Float32Array, answer: dict[str, Any], text: str, first: int) -> Spoken:
-    """Samples and the library's events, on one clock that starts with the first sample kept."""
-    rate = answer["rate_hz"]
-    origin = Fraction(first, rate)
-    length = Fraction(len(speech), rate)
+def _cleaned(text: str) -> str:
+    """One blank for every control or private character and for every run of blanks; marks of direction and format go.
 
-    def at(milliseconds: int) -> Fraction:
-        return min(max(Fraction(milliseconds, 1000) - origin, Fraction(0)), length)
-
-    sounds = [(at(ms), symbol) for kind, ms, symbol, *_ in answer["events"] if kind == "phone"]
-    starts = [(at(event[1]), event[2], event[3]) for event in answer["events"] if event[0] == "word"]
-    phones = _phones(sounds, length)
-    return Spoken(speech=speech, rate_hz=rate, phones=phones, words=_words(starts, sounds, text, length))
+    Joiners stay, for Persian and Indic scripts need them. NFC: what looks equal sounds equal.
+    """
+    normal = unicodedata.normalize("NFC", text)
+    seen = "".join(c for c in normal if unicodedata.category(c) != "Cf" or c in "\u200c\u200d")
+    return " ".join("".join(" " if unicodedata.category(c) in {"Cc", "Cs", "Co", "Cn"} else c for c in seen).split())
 
 
-def _phones(sounds: Sequence[tuple[Fraction, str]], length: Fraction) -> tuple[SpokenPhone, ...]:
-    ends = [start for start, _ in sounds[1:]] + [length]
+def _spoken(text: str, events: list[list[Any]], samples: npt.NDArray[np.int16], rate_hz: int) -> Spoken:
+    phones = _phones(events, samples.size, rate_hz)
+    if not phones:
+        return Spoken(speech=np.zeros(0, np.float32), rate_hz=rate_hz, phones=(), words=())
+    last = int((phones[-1].span.end + TAIL_SECONDS) * rate_hz)
+    speech = _levelled(samples[:last].astype(np.float32) / np.float32(32768))
+    return Spoken(speech=speech, rate_hz=rate_hz, phones=phones, words=_words(text, events, phones, rate_hz))
+
+
+def _phones(events: list[list[Any]], num_samples: int, rate_hz: int) -> tuple[Phone, ...]:
+    """Each phone lasts to the next one's start, a pause included; pauses themselves have no symbol and are left out."""
+    sounds = [event for event in events if event[0] == _PHONEME]
+    ends = [min(event[1], num_samples) for event in sounds[1:]] + [num_samples]
     return tuple(
-        SpokenPhone(symbol=symbol, start=start, end=end)
-        for (start, symbol), end in zip(sounds, ends, strict=True)
-        if end > start and not _NOT_A_SOUND.match(symbol)
+        Phone(symbol=symbol, span=Span(Fraction(min(event[1], end), rate_hz), Fraction(end, rate_hz)))
+        for event, end in zip(sounds, ends, strict=True)
+        if (symbol := event[4].translate(_STRESS).strip()) and end > event[1]
     )
 
 
-def _words(
-    starts: Sequence[tuple[Fraction, int, int]], sounds: Sequence[tuple[Fraction, str]], text: str, length: Fraction
-) -> tuple[SpokenWord, ...]:
-    """Words as written, between blanks, each from its first event to the next word's."""
-    spans = [(match.start(), match.group()) for match in re.finditer(r"\S+", text)]
-    first_at: dict[int, Fraction] = {}
-    for start, position, _ in starts:
-        place = next((n for n, (at, word) in enumerate(spans) if at <= position - 1 < at + len(word) + 1), None)
-        if place is not None:
-            first_at.setdefault(place, start)
-    known = sorted(first_at)
-    words = []
-    for order, place in enumerate(known):
-        start = first_at[place]
-        end = first_at[known[order + 1]] if order + 1 < len(known) else length
-        after = known[order + 1] if order + 1 < len(known) else len(spans)
-        written = " ".join(word for _, word in spans[(0 if order == 0 else place) : after])
-        is_stressed = any(_STRESS in symbol for at, symbol in sounds if start <= at < end)
-        words.append(SpokenWord(text=written, start=start, end=end, is_stressed=is_stressed))
-    return tuple(words)
+def _words(text: str, events: list[list[Any]], phones: tuple[Phone, ...], rate_hz: int) -> tuple[Word, ...]:
+    """The words of `text` with the time of what is said for each: a number may be several words to the library."""
+    tokens = list(_TOKEN.finditer(text))
+    owners: dict[Fraction, tuple[int, bool]] = {}
+    token = 0
+    for kind, sample, position, _, symbol in events:
+        if kind == _WORD:
+            # Positions count from 1 and now and then point at the blank before the word; they never go back.
+            token = max(token, next((i for i, t in enumerate(tokens) if t.end() >= position), len(tokens) - 1))
+        elif kind == _PHONEME and symbol:
+            owners[Fraction(sample, rate_hz)] = (token, "ˈ" in symbol)
+    spans: dict[int, list[Any]] = {}
+    for phone in phones:
+        index, stressed = owners.get(phone.span.start, (token, False))
+        start, _, was_stressed = spans.get(index, [phone.span.start, None, False])
+        spans[index] = [start, phone.span.end, was_stressed or stressed]
+    words: list[Word] = []
+    for i, match in enumerate(tokens):
+        start, end, stressed = spans.get(i, [words[-1].span.end if words else phones[0].span.start] * 2 + [False])
+        words.append(Word(text=match.group(), span=Span(start, end), is_stressed=stressed))
+    return _shared(words)
+
+
+def _shared(words: list[Word]) -> tuple[Word, ...]:
+    """A word that the library said as part of the one before it takes its share of that one's time, by length."""
+    done: list[Word] = []
+    first = 0
+    while first < len(words):
+        last = first + 1
+        while last < len(words) and words[last].span.duration == 0 and any(c.isalnum() for c in words[last].text):
+            last += 1
+        sizes = [len(word.text) for word in words[first:last]]
+        start, duration = words[first].span.start, words[first].span.duration
+        for i, word in enumerate(words[first:last]):
+            edges = [start + duration * Fraction(sum(sizes[:k]), sum(sizes)) for k in (i, i + 1)]
+            done.append(replace(word, span=Span(*edges)))
+        first = last
+    return tuple(done)
+
+
+def _levelled(speech: Float32Array) -> Float32Array:
+    """Brought to LEVEL, measured over what is louder than a tenth of the whole's level."""
+    level = float(np.sqrt(np.mean(np.square(speech, dtype=np.float64)))) if speech.size else 0.0
+    loud = np.abs(speech) > level / 10
+    if level <= 0 or not loud.any():
+        return speech
+    voiced = float(np.sqrt(np.mean(np.square(speech[loud], dtype=np.float64))))
+    gain = min(LEVEL / voiced, PEAK / float(np.abs(speech).max()))
+    return np.asarray(speech * np.float32(gain), np.float32)
