@@ -153,9 +153,9 @@ class Wiring:
         return self.transcriber.identity()
 
     @cached_property
-    def aligner(self) -> Aligner | None:
+    def aligner(self) -> Aligner:
         """Gives words and sounds their times."""
-        return tasks.engines.aligners.load("pocketsphinx") if tasks.engines.aligners.ENGINES else None
+        return tasks.engines.aligners.load("pocketsphinx")
 
     @cached_property
     def voices(self) -> Voice:

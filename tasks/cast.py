@@ -300,17 +300,10 @@ def _voice(
             where=entry.where,
             remedy=f"Set engines.voice to {engine!r}, or name a voice of {by.name!r}.",
         )
-    spoken = _in_language(name, language)
-    if reason := voices.refuses(spoken):
-        raise CastError(reason, where=entry.where, remedy="Name another, or leave `voice` out and say sex and age.")
-    return f"{by.name}:{spoken}"
-
-
-def _in_language(voice: str, language: str) -> str:
-    """LANGUAGE/VARIANT with the variant kept and the language of the programme, where the two differ."""
-    own, slash, variant = voice.partition("/")
-    same = own.casefold().split("-")[0] == language.casefold().split("-")[0]
-    return voice if same else f"{language.casefold()}{slash}{variant}"
+    try:
+        return f"{by.name}:{voices.resolve(name, language)}"
+    except CastError as error:
+        raise CastError(error.message, where=entry.where, remedy=error.remedy) from error
 
 
 def _consent(episode: Episode, entry: CastEntry, today: str, required: bool) -> Consent:

@@ -10,10 +10,11 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from tasks.domain.assets import Asset
+from tasks.domain.errors import ScriptError
 from tasks.domain.options import EngineId
-from tasks.domain.speech import Phone, SpokenLine, Word
-from tasks.domain.timing import MASTER_RATE_HZ, SPEECH_RATE_HZ, Span
-from tasks.engines.voices import Float32Array, Spoken, Voice
+from tasks.domain.speech import SpokenLine
+from tasks.domain.timing import MASTER_RATE_HZ, SPEECH_RATE_HZ
+from tasks.engines.voices import Float32Array, Voice
 from tasks.engines.workspace import Workspace
 from tasks.formats.canonical import digest
 from tasks.media.wav import write_wav
@@ -32,9 +33,14 @@ def dub(
 ) -> SpokenLine:
     """Speak `text` in `voice` ("ENGINE:NAME", of the engine `by`).
 
-    Raises EngineError where the engine makes no sound of the text.
+    Raises ScriptError for a text without a word, EngineError where the engine fails.
     """
     spoken = voices.speak(text, voice.partition(":")[2], language=language)
+    if not len(spoken.speech):
+        raise ScriptError(
+            f"{text[:60]!r} (speaker {speaker}) holds nothing that can be said.",
+            remedy="Write words, or [PAUSE 1 s] for a silence.",
+        )
     level = _level(spoken.speech, spoken.rate_hz)
     duration = Fraction(-(-len(level) * SPEECH_RATE_HZ // spoken.rate_hz), SPEECH_RATE_HZ)
     return SpokenLine(
@@ -43,8 +49,8 @@ def dub(
         sound=_kept(level, spoken.rate_hz, MASTER_RATE_HZ, duration, workspace),
         speech=_kept(level, spoken.rate_hz, SPEECH_RATE_HZ, duration, workspace),
         duration=duration,
-        words=_words(spoken),
-        phones=_phones(spoken),
+        words=spoken.words,
+        phones=spoken.phones,
     )
 
 
@@ -85,13 +91,3 @@ def _kept(speech: Float32Array, from_hz: int, to_hz: int, duration: Fraction, wo
     path = workspace.new(".wav")
     write_wav(path, np.rint(np.clip(whole, -1, 32767 / 32768) * 32768).astype(np.int16), to_hz)
     return workspace.keep(path)
-
-
-def _words(spoken: Spoken) -> tuple[Word, ...]:
-    return tuple(
-        Word(text=word.text, span=Span(word.start, word.end), is_stressed=word.is_stressed) for word in spoken.words
-    )
-
-
-def _phones(spoken: Spoken) -> tuple[Phone, ...]:
-    return tuple(Phone(symbol=phone.symbol, span=Span(phone.start, phone.end)) for phone in spoken.phones)

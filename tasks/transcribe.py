@@ -75,7 +75,7 @@ def transcribe(
     by: EngineId,
     *,
     transcriber: Transcriber | None,
-    aligner: Aligner | None,
+    aligner: Aligner,
     workspace: Workspace,
     watch: Watch,
 ) -> tuple[Utterance, ...]:
@@ -124,7 +124,7 @@ def transcribe_tracks(
     by: EngineId,
     *,
     transcriber: Transcriber | None,
-    aligner: Aligner | None,
+    aligner: Aligner,
     workspace: Workspace,
     watch: Watch,
 ) -> tuple[Utterance, ...]:
@@ -165,33 +165,30 @@ def _own_cues(cues: Sequence[CaptionCue], name: str, own: Sequence[Turn], heard:
 
 
 def _aligned(
-    speech: Int16Array, cues: Sequence[CaptionCue], language: str, aligner: Aligner | None, watch: Watch
+    speech: Int16Array, cues: Sequence[CaptionCue], language: str, aligner: Aligner, watch: Watch
 ) -> list[_Passage]:
-    """Every cue with times for its words: aligned where that is possible, else spread evenly over the cue."""
-    can_align = aligner is not None and language.casefold().split("-")[0] == "en"
+    """Every cue with times for its words."""
     passages = []
     for place, cue in enumerate(cues):
         watch(place, len(cues))
-        words = tuple(cue.text.split())
-        if not words:
-            continue
-        passages.append(_passage(speech, cue, words, aligner) if can_align and aligner else _spread(cue, words))
+        if words := tuple(cue.text.split()):
+            passages.append(_passage(speech, cue, words, language, aligner))
     return passages
 
 
-def _passage(speech: Int16Array, cue: CaptionCue, words: tuple[str, ...], aligner: Aligner) -> _Passage:
+def _passage(speech: Int16Array, cue: CaptionCue, words: tuple[str, ...], language: str, aligner: Aligner) -> _Passage:
+    """One cue. Sounds count as known where most words were found in the sound, not only spread over it."""
     origin = max(Fraction(0), cue.span.start - AROUND)
     first = index_at(origin, SPEECH_RATE_HZ)
     pcm = speech[first : index_at(cue.span.end + AROUND, SPEECH_RATE_HZ)]
-    cut = pcm.astype(np.float32) * np.float32(1 / 32768)
-    aligned = aligner.align(cut, words)
+    aligned = aligner.align(pcm.astype(np.float32) * np.float32(1 / 32768), words, language=language)
+    is_measured = 2 * sum(word.is_measured for word in aligned) > len(aligned)
+    if not is_measured:
+        return _spread(cue, words)
     return _Passage(
         cue,
-        tuple(Word(text=word.text, span=Span(origin + word.start, origin + word.end)) for word in aligned),
-        tuple(
-            tuple(Phone(symbol=p.symbol, span=Span(origin + p.start, origin + p.end)) for p in word.phones)
-            for word in aligned
-        ),
+        tuple(Word(text=word.text, span=word.span.shifted(origin)) for word in aligned),
+        tuple(tuple(Phone(symbol=p.symbol, span=p.span.shifted(origin)) for p in word.phones) for word in aligned),
     )
 
 

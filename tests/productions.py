@@ -75,7 +75,7 @@ def write_episode(folder: Path, *, script: str = SCRIPT, **fields: Any) -> Path:
     """An episode of two drawn people in `folder`; `fields` replace its own."""
     for number, name in enumerate(("anna", "ben")):
         picture = drawn_portrait(320)
-        tinted = np.clip(picture.astype(int) + [0, 6 * number, 0], 0, 255).astype(np.uint8)
+        tinted = np.clip(picture.astype(int) + np.array([0, 6 * number, 0]), 0, 255).astype(np.uint8)
         (folder / f"{name}.png").write_bytes(write_png(tinted))
     document = {
         "schema": "episode/1",

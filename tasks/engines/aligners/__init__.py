@@ -1,36 +1,13 @@
-<<<<<<< HEAD
-"""Aligners: known words get their times and sounds in speech. One Protocol; engines are imported when asked for."""
-
-from dataclasses import dataclass
-from fractions import Fraction
-=======
 """Aligners: when each word and each of its sounds is said. One Protocol; engines are imported when asked for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
->>>>>>> speech
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
-<<<<<<< HEAD
-from tasks.domain.errors import EngineMissing
-
-Float32Array = npt.NDArray[np.float32]
-
-ENGINES: dict[str, str] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlignedPhone:
-    """A speech sound in IPA: [start, end) in seconds from the first sample."""
-
-    symbol: str
-    start: Fraction
-    end: Fraction
-=======
 from s2v_model.contract import Watch
 from tasks.domain.errors import EngineMissing
 from tasks.domain.options import EngineId
@@ -40,19 +17,10 @@ from tasks.domain.timing import Span
 Float32Array = npt.NDArray[np.float32]
 
 ENGINES = {"pocketsphinx": "tasks.engines.aligners.pocketsphinx:PocketsphinxAligner"}
->>>>>>> speech
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignedWord:
-<<<<<<< HEAD
-    """A word as written: [start, end) in seconds from the first sample."""
-
-    text: str
-    start: Fraction
-    end: Fraction
-    phones: tuple[AlignedPhone, ...] = ()
-=======
     """A word with its time; the grid is 10 ms."""
 
     text: str
@@ -62,26 +30,11 @@ class AlignedWord:
     """Its sounds in IPA, within `span`; () for a word without any ("-")."""
     is_measured: bool
     """True where the times were found in the sound; False where they were spread over it by usual durations."""
->>>>>>> speech
 
 
 class Aligner(Protocol):
     """Finds known words in speech."""
 
-<<<<<<< HEAD
-    def align(self, speech: Float32Array, words: tuple[str, ...]) -> tuple[AlignedWord, ...]:
-        """Every word of `words`, in order, with its times in speech (n,) mono at 16 kHz, on a grid of 10 ms."""
-        ...
-
-
-def load(name: str) -> Aligner:
-    """The engine `name`. Raises EngineMissing where it cannot run."""
-    if name not in ENGINES:
-        raise EngineMissing(f"there is no aligner {name!r}; known are {', '.join(sorted(ENGINES)) or 'none'}.")
-    module, attribute = ENGINES[name].split(":")
-    make: Any = getattr(import_module(module), attribute)
-    return cast(Aligner, make())
-=======
     def identity(self) -> EngineId:
         """Constant for the life of the engine."""
         ...
@@ -104,4 +57,3 @@ def load(name: str, *, options: Mapping[str, Any] | None = None) -> Aligner:
     module, attribute = ENGINES[name].split(":")
     make: Any = getattr(import_module(module), attribute)
     return cast(Aligner, make(**(options or {})))
->>>>>>> speech

@@ -86,7 +86,7 @@ class PocketsphinxAligner:
         """See the Protocol."""
         if not words:
             return ()
-        if language.split("-")[0].lower() == "en" and speech.size:
+        if language.split("-", maxsplit=1)[0].lower() == "en" and speech.size:
             try:
                 with self._lock:
                     found = self._found(speech, words, watch)

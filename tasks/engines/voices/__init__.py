@@ -69,6 +69,13 @@ class Voice(Protocol):
         """
         ...
 
+    def resolve(self, voice: str, language: str) -> str:
+        """The id of the voice that a person named, for `language`: its own, or the same variant of that language.
+
+        Raises CastError for a voice that does not exist.
+        """
+        ...
+
     def catalogue(self, language: str) -> tuple[VoiceFacts, ...]:
         """The voices for `language` (BCP 47), those that differ most first; () where it has none."""
         ...

@@ -126,7 +126,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 class EspeakVoice:
     """espeak-ng 1.52 through one long-lived child process, which is started when first needed and again when it
-    dies."""
+    dies.
+    """
 
     def __init__(self) -> None:
         """Raises EngineMissing without the library's package."""
@@ -177,6 +178,11 @@ class EspeakVoice:
         if "error" in head:
             raise EngineError(f"the voice engine espeak failed on a text of {len(clean)} characters: {head['error']}.")
         return _spoken(clean, head["events"], np.frombuffer(body, "=i2"), head["rate_hz"])
+
+    def resolve(self, voice: str, language: str) -> str:
+        """See the Protocol."""
+        name, _ = self._resolve(voice, language)
+        return f"{name.partition('+')[0]}/{voice.rpartition('/')[2]}"
 
     def catalogue(self, language: str) -> tuple[VoiceFacts, ...]:
         """See the Protocol."""
