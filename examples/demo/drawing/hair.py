@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.spatial import cKDTree
-from shapes import Array, Field
+from shapes import Array, Field, smooth
 
 Rule = Callable[[Array, Array, float], Array]
 """Direction (n, 3) wanted at points (n, 3) of strands with roots (n, 3), a share 0..1 of the way."""
@@ -25,7 +25,7 @@ def grow(
 ) -> Array:
     """Strands that follow `rule`, are `length` cm (n,) long and, once out, keep `lift` cm (n,) above the solid.
 
-    hug: 0..1, how much their first half is held down to that height too.
+    hug: 0..1, how much their first half is held down to that height too, above the eyes.
     """
     at = start.copy()
     way = 0.35 * field.outward(start) + rule(start, start, 0.0)
@@ -38,7 +38,7 @@ def grow(
         at = at + way * stride
         floor = lift * min(1.0, share * 5)
         short = floor - field.distance(at)
-        held = hug * (1 - share) ** 2 * np.clip(short, -0.5, 0)
+        held = hug * (1 - share) ** 2 * np.clip(short, -0.5, 0) * smooth(at[:, 2], 1.0, 4.0)
         at = at + field.outward(at) * (np.maximum(short, 0) + held)[:, None]
         path.append(at.copy())
     return np.stack(path, 1)
