@@ -21,7 +21,7 @@ _OTHER_THAN_SKIN = 28
 _WHITE = 190
 _REACH = (0.60, 0.52)
 """Half of the window about an eye's place in the mesh, relative."""
-_WIDTHS, _HEIGHTS = (0.10, 0.75), (0.05, 0.70)
+_WIDTHS, _HEIGHTS = (0.04, 0.75), (0.05, 0.70)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,10 +37,9 @@ class DrawnEye:
 
 def find_drawn_eyes(rgb: UInt8Array, shape: Shape) -> tuple[DrawnEye, ...] | None:
     """The eyes of a flat drawing (those that can be told from the skin); None for any other picture."""
-    face = _face_mask(rgb, shape)
-    if not _is_flat(rgb, face):
+    if not is_flat_drawing(rgb, shape):
         return None
-    skin = _commonest(rgb[face > 0])
+    skin = _commonest(rgb[_face_mask(rgb, shape) > 0])
     found = (_eye(rgb, shape, skin, ids) for ids in mesh.EYES)
     return tuple(eye for eye in found if eye is not None)
 
@@ -51,7 +50,9 @@ def _face_mask(rgb: UInt8Array, shape: Shape) -> UInt8Array:
     return mask
 
 
-def _is_flat(rgb: UInt8Array, face: UInt8Array) -> bool:
+def is_flat_drawing(rgb: UInt8Array, shape: Shape) -> bool:
+    """Whether the face is made of areas of one colour."""
+    face = _face_mask(rgb, shape)
     kernel = np.ones((3, 3), np.uint8)
     range_of = cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(2)
     inside = range_of[face > 0]
@@ -90,20 +91,24 @@ def _likeliest(wanted: npt.NDArray[np.bool_], middle: FloatArray, unit: float) -
     """The part of `wanted` that is as large as an eye and nearest to where one should be."""
     count, labels, stats, centres = cv2.connectedComponentsWithStats(wanted.astype(np.uint8))
     best, most = 0, 0.0
+    sized: list[int] = []
     for label in range(1, count):
         x, y, width, height, area = (int(value) for value in stats[label])
         touches = x == 0 or y == 0 or x + width == wanted.shape[1] or y + height == wanted.shape[0]
         if touches or not _eye_sized(width / unit, height / unit):
             continue
+        sized.append(label)
         away = float(np.linalg.norm(centres[label] - middle)) / unit
         likely = area * float(np.exp(-((away / 0.25) ** 2)))
         if likely > most:
             best, most = label, likely
-    return (labels == best).astype(np.uint8) if best else None
+    # An iris as high as the eye parts its white in two.
+    beside = [k for k in sized if (np.abs(centres[k] - centres[best]) < np.array([0.32, 0.06]) * unit).all()]
+    return np.isin(labels, beside).astype(np.uint8) if best else None
 
 
 def _eye_sized(width: float, height: float) -> bool:
-    return _WIDTHS[0] < width < _WIDTHS[1] and _HEIGHTS[0] < height < _HEIGHTS[1] and height < 1.6 * width
+    return _WIDTHS[0] < width < _WIDTHS[1] and _HEIGHTS[0] < height < _HEIGHTS[1] and height < 3 * width
 
 
 def _outline(mask: UInt8Array, corner: FloatArray, shape: Shape, skin: FloatArray) -> DrawnEye:

@@ -39,6 +39,8 @@ class Speaking:
     """Seconds."""
     listening: bool
     gaze: float
+    questions: tuple[float, ...] = ()
+    """Seconds at which the voice goes up at the end of a phrase."""
 
 
 def animate(mouth: Float32Array | None, speaking: Speaking, num_frames: int, rate: Fraction, seed: int) -> Float32Array:
@@ -66,13 +68,14 @@ def _alive(speaking: Speaking, random: np.random.Generator) -> dict[str, FloatAr
     swing = smoothed(loud, 0.28)
     accent = smoothed(np.clip(swing - smoothed(loud, 1.6), 0, 1), 0.2) + _bumps(count, speaking.stresses, 0.32)
     accent = np.clip(accent, 0, 0.8)
+    asking = _bumps(count, speaking.questions, 0.9)
     drift = _Drift(count, random)
     nods = _nods(speaking, random)
     side = speaking.gaze
     glance = _glances(count, random)
     attend = 1.0 if speaking.listening else 0.35
     yaw = 0.022 * drift(1.6) * (0.5 + 0.7 * talk) + 0.034 * side * attend + 0.012 * smoothed(glance, 0.45)
-    pitch = 0.012 * drift(1.3) * (0.5 + 0.6 * talk) + 0.050 * accent - 0.006 * talk + nods
+    pitch = 0.012 * drift(1.3) * (0.5 + 0.6 * talk) + 0.050 * accent - 0.030 * asking - 0.006 * talk + nods
     return {
         "yaw": _limited(yaw),
         "pitch": _limited(pitch),
@@ -80,7 +83,7 @@ def _alive(speaking: Speaking, random: np.random.Generator) -> dict[str, FloatAr
         "shift_x": 0.010 * drift(2.2) + 0.012 * side * attend,
         "shift_y": 0.005 * drift(1.7) + 0.018 * accent + 0.4 * nods,
         "breath": 0.012 * np.sin(2 * np.pi * (_BREATHS_HZ * np.arange(count) / CONTROL_HZ + random.uniform())),
-        "brow": np.clip(0.9 * accent - 0.05, 0, 0.5) + 0.06 * np.clip(drift(1.0), 0, 2),
+        "brow": np.clip(0.9 * accent - 0.05, 0, 0.5) + 1.2 * asking + 0.06 * np.clip(drift(1.0), 0, 2),
         "gaze_x": np.clip((0.9 * side if speaking.listening else 0.15 * side) + 0.55 * glance, -1, 1),
         "gaze_y": np.clip(0.25 * drift(1.5) * np.abs(glance), -1, 1),
         "own": 1 - smoothed(_held(loud > _SPOKEN, 0.30).astype(float), 0.30),

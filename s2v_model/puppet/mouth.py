@@ -346,4 +346,5 @@ def _paint_own(mouth: Mouth, own: Texture, local: Float32Array, opening: Opening
         within = np.clip(np.minimum(y - split + 0.02, split + down + 0.02 - y) / 0.03, 0, 1)
         band = 0.88 * np.clip(down / 0.12, 0, 1) * within
     weight = band[..., None].astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(shown * (1 - weight) + dark * weight, (0, 0), 0.6), np.float32)
+    shown += (dark - shown) * weight
+    return shown

@@ -99,6 +99,10 @@ class Painter:
             self._compose(run)
         return self._rgb
 
+    def opening(self, pose: Float32Array) -> float:
+        """How far apart the lips of `pose` are drawn, in eye distances."""
+        return self._lip_lines(self._face_weights(pose)).opening
+
     def _compose(self, run: Run) -> None:
         """The person over the plate within `run`; outside the runs the plate is already there."""
         part = np.s_[run.top : run.bottom, run.left : run.right]
@@ -240,7 +244,7 @@ class Painter:
         if open_mouthed and parted < 1:
             self._draw_contact(target, self._to_frame((lips.upper + lips.lower) / 2) - corner, (1 - parted) * healing)
         if lips.opening > 0.006:
-            outline = self._to_frame(np.concatenate([_curve(lips.upper), _curve(lips.lower)[::-1]])) - corner
+            outline = self._to_frame(np.concatenate([_CURVE @ lips.upper, (_CURVE @ lips.lower)[::-1]])) - corner
             self._draw_inside(target, stack[..., 4:], outline, lips, tongue)
 
     def _draw_lips(self, target: UInt8Array, source: Float32Array, healing: float) -> None:
@@ -271,7 +275,7 @@ class Painter:
         rig = self._rig
         unit = rig.shape.unit
         fade = float(np.clip((lips.opening - 0.006) / 0.02, 0, 1)) * lips.activity
-        margin = int(0.05 * unit) + 4
+        margin = int(0.03 * unit) + 4
         left, top = np.maximum(np.floor(outline.min(0)).astype(int) - margin, 0)
         right, bottom = np.minimum(np.ceil(outline.max(0)).astype(int) + margin, target.shape[1::-1])
         if right <= left or bottom <= top:
@@ -279,7 +283,7 @@ class Painter:
         mask = np.zeros((bottom - top, right - left), np.uint8)
         cv2.fillPoly(mask, [np.int32((outline - [left, top]) * 64)], 255, cv2.LINE_AA, 6)
         alpha = cv2.GaussianBlur(mask, (0, 0), max(0.7, 0.0075 * unit)).astype(np.float32) * np.float32(fade / 255)
-        depth = cv2.GaussianBlur(mask, (0, 0), max(1.5, 0.030 * unit)).astype(np.float32)
+        depth = _blurred(mask, max(1.5, 0.030 * unit))
         depth /= max(float(depth.max()), 1.0)
         scale = float(lips.upper[-1, 0] - lips.upper[0, 0]) / rig.shape.slit_width
         opening = Opening(jaw=lips.jaw, width_scale=scale, tongue=tongue, pucker=lips.pucker)
@@ -314,8 +318,19 @@ class Painter:
         self._rgba[rows, columns, :3] = drawn
 
 
-def _curve(points: FloatArray, parts: int = 6) -> FloatArray:
-    """A Catmull-Rom curve through `points` (n, 2)."""
+def _blurred(mask: UInt8Array, sigma: float) -> Float32Array:
+    """`mask` blurred widely, at a quarter of its size where that cannot be seen."""
+    height, width = mask.shape
+    if sigma < 4 or min(height, width) < 16:
+        return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma), np.float32)
+    small = cv2.resize(mask, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small.astype(np.float32), (0, 0), sigma / 4)
+    return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _curve_weights(count: int, parts: int = 6) -> FloatArray:
+    """(curve points, count): the Catmull-Rom curve through `count` points is this times them."""
+    points = np.eye(count)
     ends = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
     t = np.linspace(0, 1, parts, endpoint=False)[:, None]
     pieces = []
@@ -323,3 +338,6 @@ def _curve(points: FloatArray, parts: int = 6) -> FloatArray:
         a, b, c, d = ends[k - 1 : k + 3]
         pieces.append(0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3))
     return np.vstack([*pieces, points[-1:]])
+
+
+_CURVE = _curve_weights(len(mesh.UPPER_INNER))

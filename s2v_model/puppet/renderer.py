@@ -21,6 +21,7 @@ from s2v_model.puppet.matte import MODEL as MATTE_MODEL
 from s2v_model.puppet.matte import Segmenter
 from s2v_model.puppet.motion import Speaking, animate
 from s2v_model.puppet.painter import Painter
+from s2v_model.puppet.prosody import questions
 from s2v_model.puppet.rig import Rig, build_rig
 from s2v_model.puppet.sounds import WEIGHTS, louder_is_wider, loudness, mouth_from_sound
 from s2v_model.puppet.visemes import mouth_track
@@ -128,7 +129,13 @@ def pose_track(take: Take) -> Float32Array:
     if not take.listening:
         mouth = mouth_track(take.phones, seconds) if take.phones is not None else mouth_from_sound(speech, seconds)
         louder_is_wider(mouth, level)
-    speaking = Speaking(loudness=level, stresses=take.stresses, listening=take.listening, gaze=take.gaze)
+    speaking = Speaking(
+        loudness=level,
+        stresses=take.stresses,
+        listening=take.listening,
+        gaze=take.gaze,
+        questions=() if take.listening else questions(speech, level),
+    )
     return animate(mouth, speaking, take.num_frames, take.rate, take.seed)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
+from s2v_model.puppet.drawn import is_flat_drawing
 from s2v_model.puppet.eyes import Eye, measure_eyes, shut_eyes
 from s2v_model.puppet.fields import Grid, Spline, covering
 from s2v_model.puppet.head import HEAD_LIMITS, head_bases
@@ -73,6 +74,8 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     healed_rgb = np.dstack([_healed(np.ascontiguousarray(person[..., :3]), shape), person[..., 3]])
     healed, healed_at = _around(doubled(healed_rgb), shape, mesh.UPPER_OUTER + mesh.LOWER_OUTER)
     eyes = measure_eyes(rgb, shape)
+    # Areas of one colour have no folds.
+    shades = shade_fields(shape, face_grid) * np.float32(not is_flat_drawing(rgb, shape))
     shut = shut_eyes(np.ascontiguousarray(person[..., :3]), shape, eyes)
     lids, lids_at = _around(doubled(np.dstack([shut, person[..., 3]])), shape, mesh.EYE_CORNERS_OUTER)
     return Rig(
@@ -85,7 +88,7 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
         lower_points=lower_points,
         upper_fields=upper_fields,
         lower_fields=lower_fields,
-        shade_fields=shade_fields(shape, face_grid),
+        shade_fields=shades,
         head_fields=turns,
         backdrop=backdrop,
         texture=doubled(person),

@@ -78,9 +78,9 @@ def features(speech: Float32Array, count: int) -> Float32Array:
     logs = np.log(power @ _mel_bands().T + 1e-7)
     logs -= np.percentile(logs, 95)
     logs = np.clip(logs, -12, 3) / 4
-    # Half of the long-term spectrum goes: microphones differ, voices should not vanish.
-    said = logs.mean(1) > np.percentile(logs.mean(1), 30)
-    return np.asarray(logs - 0.5 * logs[said].mean(0), np.float32)
+    # The long-term spectrum goes: microphones and voices differ more between people than vowels do.
+    said = logs.mean(1) >= np.percentile(logs.mean(1), 30)
+    return np.asarray((logs - logs[said].mean(0)) / (2 * logs[said].std() + 1e-2), np.float32)
 
 
 def in_context(bands: Float32Array) -> Float32Array:

@@ -31,6 +31,7 @@ HIDDEN = (192, 96)
 _BATCH = 512
 _RATE = 1.5e-3
 _DECAY = 1e-4
+_DROP_INPUTS, _DROP_HIDDEN = 0.12, 0.20
 
 ENGLISH = {
     "who": "my mother|papa|the baby|every member of the family|a brave young man|the old bishop|she|they|we|you|Bob|"
@@ -217,7 +218,9 @@ def train(
         for start in range(0, len(order) - _BATCH + 1, _BATCH):
             picked = order[start : start + _BATCH]
             inputs = rows[centres[picked][:, None] + offsets].reshape(_BATCH, -1)
-            one, gradients = _gradients((inputs - mean) * scale, wanted[picked], weights, biases)
+            # Synthetic speech is too clean: what is left out at random cannot be leant upon.
+            seen = (inputs - mean) * scale * _kept(inputs.shape, _DROP_INPUTS, random)
+            one, gradients = _gradients(seen, wanted[picked], weights, biases, random)
             loss += one
             step += 1
             _adam([*weights, *biases], gradients, state, step, _RATE * (1 - step / (total + 1)))
@@ -226,12 +229,17 @@ def train(
 
 
 def _gradients(
-    inputs: np.ndarray, wanted: np.ndarray, weights: list[np.ndarray], biases: list[np.ndarray]
+    inputs: np.ndarray,
+    wanted: np.ndarray,
+    weights: list[np.ndarray],
+    biases: list[np.ndarray],
+    random: np.random.Generator,
 ) -> tuple[float, list[np.ndarray]]:
     closures = list(sounds.CLOSURES)
     values = [inputs]
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-        values.append(np.maximum(values[-1] @ weight + bias, 0))
+        hidden = np.maximum(values[-1] @ weight + bias, 0)
+        values.append(hidden * _kept(hidden.shape, _DROP_HIDDEN, random))
     output = values[-1] @ weights[-1] + biases[-1]
     error = output - wanted
     odds = 1 / (1 + np.exp(-np.clip(output[:, closures], -30, 30)))
@@ -245,8 +253,13 @@ def _gradients(
         gradients_w.insert(0, values[k].T @ back + _DECAY * weights[k])
         gradients_b.insert(0, back.sum(0))
         if k:
-            back = (back @ weights[k].T) * (values[k] > 0)
+            back = (back @ weights[k].T) * (values[k] > 0) / (1 - _DROP_HIDDEN)
     return loss, [*gradients_w, *gradients_b]
+
+
+def _kept(shape: tuple[int, ...], dropped: float, random: np.random.Generator) -> np.ndarray:
+    """A mask that leaves out that share and keeps the sum."""
+    return (random.random(shape, dtype=np.float32) >= dropped).astype(np.float32) / np.float32(1 - dropped)
 
 
 def _adam(

@@ -1,0 +1,35 @@
+"""Flat drawings have eyes of their own kind."""
+
+import cv2
+import numpy as np
+
+from s2v_model.puppet.drawn import find_drawn_eyes, is_flat_drawing
+from s2v_model.puppet.shape import measure
+from tests.faces import drawn_face, drawn_portrait
+
+SIZE = 640
+
+
+def test_the_eyes_of_a_drawing_are_found_by_their_white() -> None:
+    """Both eyes of the drawn face are outlined where they were drawn, to a fiftieth of their distance."""
+    portrait = drawn_portrait(SIZE)
+    shape = measure(portrait, drawn_face(SIZE).points)
+    eyes = find_drawn_eyes(portrait, shape)
+
+    assert eyes is not None
+    assert len(eyes) == 2
+    for eye, x in zip(eyes, (130, 190), strict=True):
+        outline = shape.to_frame(np.concatenate([eye.upper, eye.lower]))
+        middle = (outline.min(0) + outline.max(0)) / 2
+        np.testing.assert_allclose(middle, [x * SIZE / 320, 148 * SIZE / 320], atol=0.03 * shape.unit)
+        assert np.allclose(eye.skin, (224, 178, 150), atol=6)
+
+
+def test_a_photograph_is_no_flat_drawing() -> None:
+    """With the grain of a photograph the same face is not taken for a drawing."""
+    grain = np.random.default_rng(3).normal(0, 5, (SIZE, SIZE, 3))
+    photo = np.clip(drawn_portrait(SIZE) + cv2.GaussianBlur(grain, (0, 0), 0.8) * 3, 0, 255).astype(np.uint8)
+    shape = measure(photo, drawn_face(SIZE).points)
+
+    assert not is_flat_drawing(photo, shape)
+    assert find_drawn_eyes(photo, shape) is None
