@@ -9,6 +9,7 @@ the reference and motion tokens up to block 0's queries, keys and values. `forwa
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,8 @@ from s2v_model.wan.rotary import positions, rotations
 
 Trace = Callable[[str, Tensor], None]
 """Told every intermediate tensor by its name in the goldens."""
+Visit = Callable[[int], AbstractContextManager[None]]
+"""Where block `index` works; within, its weights are on the device."""
 VIDEO, REFERENCE, MOTION = range(3)
 """Rows of the learned type vectors."""
 MOTION_WINDOW = (MOTION_FRAMES, 19)
@@ -94,6 +97,7 @@ class WanS2V(nn.Module):
         """attend: the kernel of the self-attention, which alone is long; the others are short and take torch's own."""
         super().__init__()
         self.config, self.attend = config, attend
+        self.visit: Visit = lambda index: nullcontext()
         patch = (1, PATCH, PATCH)
         self.patch_embedding = nn.Conv3d(config.in_dim, config.dim, kernel_size=patch, stride=patch)
         self.cond_encoder = nn.Conv3d(config.in_dim, config.dim, kernel_size=patch, stride=patch)
@@ -119,16 +123,17 @@ class WanS2V(nn.Module):
         if trace:
             trace("tokens", x.clone())
         for index, block in enumerate(self.blocks):
-            rows = self._rows(block, time.rows, conditioning.static_rows, conditioning.num_video, x.shape[0])
-            x = block(
-                x,
-                rows,
-                conditioning.rotary,
-                conditioning.text[index],
-                attend=self.attend,
-                static_qkv=conditioning.static_qkv if index == 0 else None,
-                only_video=index == len(self.blocks) - 1 and trace is None,
-            )
+            with self.visit(index):
+                rows = self._rows(block, time.rows, conditioning.static_rows, conditioning.num_video, x.shape[0])
+                x = block(
+                    x,
+                    rows,
+                    conditioning.rotary,
+                    conditioning.text[index],
+                    attend=self.attend,
+                    static_qkv=conditioning.static_qkv if index == 0 else None,
+                    only_video=index == len(self.blocks) - 1 and trace is None,
+                )
             if trace:
                 trace(f"block{index}", x.clone())
             self._inject(index, x, conditioning, trace)
@@ -158,7 +163,11 @@ class WanS2V(nn.Module):
         context = self.condition_embedder.text_embedder(padded)
         if trace:
             trace("context", context)
-        return tuple(block.attn2.key_value(context.to(compute_dtype(block.attn2.to_k))) for block in self.blocks)
+        cached = []
+        for index, block in enumerate(self.blocks):
+            with self.visit(index):
+                cached.append(block.attn2.key_value(context.to(compute_dtype(block.attn2.to_k))))
+        return tuple(cached)
 
     def embed_time(self, timesteps: Tensor) -> TimeRows:
         """timesteps: (N,), 0 .. 1000. All of a schedule at once, or one for each branch."""
@@ -197,14 +206,16 @@ class WanS2V(nn.Module):
         grid = (latent_frames, height // PATCH, width // PATCH)
         static = self._static_tokens(reference, motion, add_last_motion)
         zero = self.embed_time(torch.zeros(1, dtype=torch.int64)).rows
-        rows = self._rows(self.blocks[0], zero, zero, 0, static.shape[0])
+        with self.visit(0):
+            rows = self._rows(self.blocks[0], zero, zero, 0, static.shape[0])
+            static_qkv = self.blocks[0].project(static, rows, rotary[-static.shape[1] :])
         return Conditioning(
             grid=grid,
             rotary=rotary,
             condition=self._condition(condition, grid),
             static=static,
             static_rows=zero,
-            static_qkv=self.blocks[0].project(static, rows, rotary[-static.shape[1] :]),
+            static_qkv=static_qkv,
             text=text,
             audio=self._audio(audio, latent_frames, motion_window, trace),
         )
