@@ -24,6 +24,7 @@ from s2v_model.wan.hub import Hubs, local_folder
 from s2v_model.wan.lora import merged, parse_loras
 from s2v_model.wan.offload import offload_blocks
 from s2v_model.wan.options import Options
+from s2v_model.wan.parallel import shares_of_group
 from s2v_model.wan.precision import working_dtype
 from s2v_model.wan.quantize import FORMATS, pack_linears
 from s2v_model.wan.speech import driving_features
@@ -98,6 +99,7 @@ class Models:
         if self.options.offload:
             offload_blocks(model, self.device)
         model.attend = self.attend
+        model.shares = shares_of_group()
         if self.options.compile:
             for block in model.blocks:
                 block.compile(dynamic=False)

@@ -10,7 +10,7 @@ the reference and motion tokens up to block 0's queries, keys and values. `forwa
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from diffusers.models.embeddings import PixArtAlphaTextProjection, TimestepEmbedding
@@ -22,6 +22,7 @@ from s2v_model.wan.audio_encoder import CausalAudioEncoder
 from s2v_model.wan.blocks import AudioDrive, AudioInjector, Block, Head, KeyValue, QueryKeyValue, Rows
 from s2v_model.wan.config import MOTION_FRAMES, PATCH, ModelConfig
 from s2v_model.wan.motion import FramePack
+from s2v_model.wan.parallel import Shares
 from s2v_model.wan.rotary import positions, rotations
 
 Trace = Callable[[str, Tensor], None]
@@ -74,10 +75,21 @@ class Conditioning:
         """Video tokens."""
         return self.condition.shape[1]
 
-    @property
-    def num_branches(self) -> int:
-        """B."""
-        return self.text[0][0].shape[0]
+    def share(self, shares: Shares) -> "Conditioning":
+        """What one rank needs of it."""
+        frames, num_video = self.grid[0], self.num_video
+        rotary = torch.cat([
+            shares.video(self.rotary[:num_video], frames, axis=0),
+            shares.static(self.rotary[num_video:], axis=0),
+        ])  # fmt: skip
+        query, key, value = (shares.static(part) for part in self.static_qkv)
+        return replace(
+            self,
+            rotary=rotary,
+            condition=shares.video(self.condition, frames),
+            static=shares.static(self.static),
+            static_qkv=(query, key, value),
+        )
 
 
 class ConditionEmbedder(nn.Module):
@@ -98,6 +110,7 @@ class WanS2V(nn.Module):
         super().__init__()
         self.config, self.attend = config, attend
         self.visit: Visit = lambda index: nullcontext()
+        self.shares: Shares | None = None
         patch = (1, PATCH, PATCH)
         self.patch_embedding = nn.Conv3d(config.in_dim, config.dim, kernel_size=patch, stride=patch)
         self.cond_encoder = nn.Conv3d(config.in_dim, config.dim, kernel_size=patch, stride=patch)
@@ -117,7 +130,10 @@ class WanS2V(nn.Module):
 
         With `trace` nothing is left out of the last block.
         """
-        video = _tokens(self.patch_embedding(latents)) + conditioning.condition
+        video = _tokens(self.patch_embedding(latents))
+        frames = conditioning.grid[0]
+        video = (self.shares.video(video, frames) if self.shares else video) + conditioning.condition
+        attend = self.shares.attend(self.attend) if self.shares else self.attend
         static = conditioning.static.expand(video.shape[0], -1, -1)
         x = torch.cat([video, static], dim=1)
         if trace:
@@ -130,14 +146,16 @@ class WanS2V(nn.Module):
                     rows,
                     conditioning.rotary,
                     conditioning.text[index],
-                    attend=self.attend,
+                    attend=attend,
                     static_qkv=conditioning.static_qkv if index == 0 else None,
                     only_video=index == len(self.blocks) - 1 and trace is None,
                 )
             if trace:
                 trace(f"block{index}", x.clone())
             self._inject(index, x, conditioning, trace)
-        return self._unpatchify(self.head(x[:, : conditioning.num_video], time.vector), conditioning.grid)
+        velocity = self.head(x[:, : conditioning.num_video], time.vector)
+        velocity = self.shares.whole_video(velocity, frames) if self.shares else velocity
+        return self._unpatchify(velocity, conditioning.grid)
 
     def _inject(self, index: int, x: Tensor, given: Conditioning, trace: Trace | None) -> None:
         """Speech, behind those blocks that have an injector."""
@@ -209,7 +227,7 @@ class WanS2V(nn.Module):
         with self.visit(0):
             rows = self._rows(self.blocks[0], zero, zero, 0, static.shape[0])
             static_qkv = self.blocks[0].project(static, rows, rotary[-static.shape[1] :])
-        return Conditioning(
+        prepared = Conditioning(
             grid=grid,
             rotary=rotary,
             condition=self._condition(condition, grid),
@@ -219,6 +237,7 @@ class WanS2V(nn.Module):
             text=text,
             audio=self._audio(audio, latent_frames, motion_window, trace),
         )
+        return prepared.share(self.shares) if self.shares else prepared
 
     def _static_tokens(self, reference: Tensor, motion: Tensor | None, add_last_motion: int) -> Tensor:
         tokens = [_tokens(self.patch_embedding(reference)) + self.token_types.weight[REFERENCE]]
