@@ -115,14 +115,15 @@ def official(model: nn.Module, rename: Any) -> dict[str, Tensor]:
 def transformer_official(name: str) -> str:
     """The inverse of names.transformer_name, checked against it."""
     rules = (
-        (".attn1.", ".self_attn."), (".attn2.", ".cross_attn."), (".norm2.", ".norm3."), (".ffn.net.0.proj.", ".ffn.0."),
-        (".ffn.net.2.", ".ffn.2."), ("head.proj_out.", "head.head."), ("scale_shift_table", "modulation"),
+        (".attn1.", ".self_attn."), (".attn2.", ".cross_attn."), (".norm2.", ".norm3."),
+        (".ffn.net.0.proj.", ".ffn.0."), (".ffn.net.2.", ".ffn.2."), ("head.proj_out.", "head.head."), ("scale_shift_table", "modulation"),
         ("condition_embedder.time_embedder.linear_1.", "time_embedding.0."),
         ("condition_embedder.time_embedder.linear_2.", "time_embedding.2."),
         ("condition_embedder.time_proj.", "time_projection.1."),
         ("condition_embedder.text_embedder.linear_1.", "text_embedding.0."),
         ("condition_embedder.text_embedder.linear_2.", "text_embedding.2."),
-        ("token_types.", "trainable_cond_mask."), ("to_out.0.", "o."), ("to_q.", "q."), ("to_k.", "k."), ("to_v.", "v."),
+        ("token_types.", "trainable_cond_mask."), ("to_out.0.", "o."), ("to_q.", "q."), ("to_k.", "k."),
+        ("to_v.", "v."),
     )  # fmt: skip
     found = name.replace("audio_encoder.", "casual_audio_encoder.", 1) if name.startswith("audio_encoder.") else name
     for ours, theirs in rules:
@@ -147,7 +148,8 @@ def vae_official(name: str) -> str:
         position = per_stage - 1 if kind == "upsamplers" else int(place)
         found = f"decoder.upsamples.{int(stage) * per_stage + position}.{rest}"
     for ours, theirs in (
-        ("post_quant_conv.", "conv2."), ("quant_conv.", "conv1."), (".conv_in.", ".conv1."), (".norm_out.", ".head.0."),
+        ("post_quant_conv.", "conv2."), ("quant_conv.", "conv1."), (".conv_in.", ".conv1."),
+        (".norm_out.", ".head.0."),
         (".conv_out.", ".head.2."), (".mid_block.resnets.0.", ".middle.0."), (".mid_block.attentions.0.", ".middle.1."),
         (".mid_block.resnets.1.", ".middle.2."),
     ):  # fmt: skip
@@ -161,7 +163,8 @@ def text_official(name: str) -> str:
     found = name.replace("shared.", "token_embedding.").replace("encoder.final_layer_norm.", "norm.")
     for ours, theirs in (
         ("encoder.block.", "blocks."), ("layer.0.layer_norm.", "norm1."), ("layer.1.layer_norm.", "norm2."),
-        ("layer.0.SelfAttention.relative_attention_bias.", "pos_embedding.embedding."), ("layer.0.SelfAttention.", "attn."),
+        ("layer.0.SelfAttention.relative_attention_bias.", "pos_embedding.embedding."),
+        ("layer.0.SelfAttention.", "attn."),
         ("layer.1.DenseReluDense.wi_0.", "ffn.gate.0."), ("layer.1.DenseReluDense.wi_1.", "ffn.fc1."),
         ("layer.1.DenseReluDense.wo.", "ffn.fc2."),
     ):  # fmt: skip

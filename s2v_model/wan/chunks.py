@@ -60,6 +60,8 @@ class State:
     """(1, 3, motion_frames, H, W): the last pixel frames; grey before the take."""
     motion: Tensor | None
     """(1, 16, motion latents, h, w): `window` encoded; None ahead of a first chunk without motion."""
+    outliving: Tensor
+    """(1, 3, n, H, W): what of `window` is still in the past behind the next chunk; n is 0 where that one is longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +118,26 @@ class ChunkLoop:
 
     def first_state(self) -> State:
         """Grey, or where the take starts from the reference, grey that ends in it."""
-        _, channels, _, height, width = self.inputs.reference.shape
-        window = self.inputs.reference.new_zeros(1, channels, self.sampling.motion_frames, height, width)
+        window = self._grey()
         if not self.sampling.start_from_reference:
-            return State(next_chunk=0, window=window, motion=None)
+            return self._state(0, window, None)
         window[:, :, -NUM_REFERENCE_FRAMES:] = self.inputs.reference
-        return State(next_chunk=0, window=window, motion=latents_of.encode(self.vae, window))
+        return self._state(0, window, latents_of.encode(self.vae, window))
+
+    def state_behind(self, next_chunk: int, motion: Tensor, outliving: Tensor | None) -> State:
+        """A state that was kept: all of it that matters. The rest of the window is never read again."""
+        window = self._grey()
+        if outliving is not None:
+            window[:, :, window.shape[2] - outliving.shape[2] :] = outliving
+        return self._state(next_chunk, window, motion)
+
+    def _grey(self) -> Tensor:
+        _, channels, _, height, width = self.inputs.reference.shape
+        return self.inputs.reference.new_zeros(1, channels, self.sampling.motion_frames, height, width)
+
+    def _state(self, next_chunk: int, window: Tensor, motion: Tensor | None) -> State:
+        outliving = window[:, :, min(self.sampling.infer_frames, window.shape[2]) :]
+        return State(next_chunk=next_chunk, window=window, motion=motion, outliving=outliving)
 
     def run(self, state: State | None = None, on_step: Callable[[int, int], None] | None = None) -> Iterator[Chunk]:
         """Chunks from `state` on. on_step(chunk, step) is called behind every step.
@@ -141,7 +157,7 @@ class ChunkLoop:
             return Chunk(index=index, frames=frames[0], state=None)
         kept = min(self.sampling.motion_frames, frames.shape[2])
         window = torch.cat([state.window[:, :, kept:], frames[:, :, frames.shape[2] - kept :]], dim=2)
-        following = State(next_chunk=index + 1, window=window, motion=latents_of.encode(self.vae, window))
+        following = self._state(index + 1, window, latents_of.encode(self.vae, window))
         return Chunk(index=index, frames=frames[0], state=following)
 
     def _sample(self, state: State, on_step: Callable[[int], None]) -> Tensor:

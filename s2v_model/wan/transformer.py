@@ -9,7 +9,8 @@ the reference and motion tokens up to block 0's queries, keys and values. `forwa
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 from diffusers.models.embeddings import PixArtAlphaTextProjection, TimestepEmbedding
@@ -21,10 +22,13 @@ from s2v_model.wan.audio_encoder import CausalAudioEncoder
 from s2v_model.wan.blocks import AudioDrive, AudioInjector, Block, Head, KeyValue, QueryKeyValue, Rows
 from s2v_model.wan.config import MOTION_FRAMES, PATCH, ModelConfig
 from s2v_model.wan.motion import FramePack
+from s2v_model.wan.parallel import Shares
 from s2v_model.wan.rotary import positions, rotations
 
 Trace = Callable[[str, Tensor], None]
 """Told every intermediate tensor by its name in the goldens."""
+Visit = Callable[[int], AbstractContextManager[None]]
+"""Where block `index` works; within, its weights are on the device."""
 VIDEO, REFERENCE, MOTION = range(3)
 """Rows of the learned type vectors."""
 MOTION_WINDOW = (MOTION_FRAMES, 19)
@@ -71,10 +75,21 @@ class Conditioning:
         """Video tokens."""
         return self.condition.shape[1]
 
-    @property
-    def num_branches(self) -> int:
-        """B."""
-        return self.text[0][0].shape[0]
+    def share(self, shares: Shares) -> "Conditioning":
+        """What one rank needs of it."""
+        frames, num_video = self.grid[0], self.num_video
+        rotary = torch.cat([
+            shares.video(self.rotary[:num_video], frames, axis=0),
+            shares.static(self.rotary[num_video:], axis=0),
+        ])  # fmt: skip
+        query, key, value = (shares.static(part) for part in self.static_qkv)
+        return replace(
+            self,
+            rotary=rotary,
+            condition=shares.video(self.condition, frames),
+            static=shares.static(self.static),
+            static_qkv=(query, key, value),
+        )
 
 
 class ConditionEmbedder(nn.Module):
@@ -94,6 +109,8 @@ class WanS2V(nn.Module):
         """attend: the kernel of the self-attention, which alone is long; the others are short and take torch's own."""
         super().__init__()
         self.config, self.attend = config, attend
+        self.visit: Visit = lambda index: nullcontext()
+        self.shares: Shares | None = None
         patch = (1, PATCH, PATCH)
         self.patch_embedding = nn.Conv3d(config.in_dim, config.dim, kernel_size=patch, stride=patch)
         self.cond_encoder = nn.Conv3d(config.in_dim, config.dim, kernel_size=patch, stride=patch)
@@ -113,26 +130,32 @@ class WanS2V(nn.Module):
 
         With `trace` nothing is left out of the last block.
         """
-        video = _tokens(self.patch_embedding(latents)) + conditioning.condition
+        video = _tokens(self.patch_embedding(latents))
+        frames = conditioning.grid[0]
+        video = (self.shares.video(video, frames) if self.shares else video) + conditioning.condition
+        attend = self.shares.attend(self.attend) if self.shares else self.attend
         static = conditioning.static.expand(video.shape[0], -1, -1)
         x = torch.cat([video, static], dim=1)
         if trace:
             trace("tokens", x.clone())
         for index, block in enumerate(self.blocks):
-            rows = self._rows(block, time.rows, conditioning.static_rows, conditioning.num_video, x.shape[0])
-            x = block(
-                x,
-                rows,
-                conditioning.rotary,
-                conditioning.text[index],
-                attend=self.attend,
-                static_qkv=conditioning.static_qkv if index == 0 else None,
-                only_video=index == len(self.blocks) - 1 and trace is None,
-            )
+            with self.visit(index):
+                rows = self._rows(block, time.rows, conditioning.static_rows, conditioning.num_video, x.shape[0])
+                x = block(
+                    x,
+                    rows,
+                    conditioning.rotary,
+                    conditioning.text[index],
+                    attend=attend,
+                    static_qkv=conditioning.static_qkv if index == 0 else None,
+                    only_video=index == len(self.blocks) - 1 and trace is None,
+                )
             if trace:
                 trace(f"block{index}", x.clone())
             self._inject(index, x, conditioning, trace)
-        return self._unpatchify(self.head(x[:, : conditioning.num_video], time.vector), conditioning.grid)
+        velocity = self.head(x[:, : conditioning.num_video], time.vector)
+        velocity = self.shares.whole_video(velocity, frames) if self.shares else velocity
+        return self._unpatchify(velocity, conditioning.grid)
 
     def _inject(self, index: int, x: Tensor, given: Conditioning, trace: Trace | None) -> None:
         """Speech, behind those blocks that have an injector."""
@@ -158,7 +181,11 @@ class WanS2V(nn.Module):
         context = self.condition_embedder.text_embedder(padded)
         if trace:
             trace("context", context)
-        return tuple(block.attn2.key_value(context.to(compute_dtype(block.attn2.to_k))) for block in self.blocks)
+        cached = []
+        for index, block in enumerate(self.blocks):
+            with self.visit(index):
+                cached.append(block.attn2.key_value(context.to(compute_dtype(block.attn2.to_k))))
+        return tuple(cached)
 
     def embed_time(self, timesteps: Tensor) -> TimeRows:
         """timesteps: (N,), 0 .. 1000. All of a schedule at once, or one for each branch."""
@@ -197,17 +224,20 @@ class WanS2V(nn.Module):
         grid = (latent_frames, height // PATCH, width // PATCH)
         static = self._static_tokens(reference, motion, add_last_motion)
         zero = self.embed_time(torch.zeros(1, dtype=torch.int64)).rows
-        rows = self._rows(self.blocks[0], zero, zero, 0, static.shape[0])
-        return Conditioning(
+        with self.visit(0):
+            rows = self._rows(self.blocks[0], zero, zero, 0, static.shape[0])
+            static_qkv = self.blocks[0].project(static, rows, rotary[-static.shape[1] :])
+        prepared = Conditioning(
             grid=grid,
             rotary=rotary,
             condition=self._condition(condition, grid),
             static=static,
             static_rows=zero,
-            static_qkv=self.blocks[0].project(static, rows, rotary[-static.shape[1] :]),
+            static_qkv=static_qkv,
             text=text,
             audio=self._audio(audio, latent_frames, motion_window, trace),
         )
+        return prepared.share(self.shares) if self.shares else prepared
 
     def _static_tokens(self, reference: Tensor, motion: Tensor | None, add_last_motion: int) -> Tensor:
         tokens = [_tokens(self.patch_embedding(reference)) + self.token_types.weight[REFERENCE]]

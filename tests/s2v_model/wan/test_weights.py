@@ -208,12 +208,9 @@ def test_host_memory_holds_the_weights_once(tmp_path):
         shapes = {name: tensor.shape for name, tensor in weights.WanS2V(config).named_parameters()}
     header, end = {}, 0
     for name, shape in shapes.items():
-        header[transformer_official(name)] = {
-            "dtype": "BF16",
-            "shape": list(shape),
-            "data_offsets": [end, end + 2 * shape.numel()],
-        }
-        end += 2 * shape.numel()
+        offsets = [end, end + 2 * shape.numel()]
+        header[transformer_official(name)] = {"dtype": "BF16", "shape": list(shape), "data_offsets": offsets}
+        end = offsets[1]
     packed = json.dumps(header).encode()
     with (tmp_path / "diffusion_pytorch_model.safetensors").open("wb") as file:
         file.write(struct.pack("<Q", len(packed)) + packed)

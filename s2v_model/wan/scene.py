@@ -1,0 +1,247 @@
+"""Shots without a speaker, on diffusers' own Wan2.2 pipelines: T2V and I2V-A14B with their two experts, TI2V-5B.
+
+In: a take with a prompt, perhaps with the picture `scene` to start from. Out: its frames. Knows nothing of speech.
+A scene is one piece of work: there is nothing to go on from but its end.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan, DiffusionPipeline, WanImageToVideoPipeline, WanPipeline
+from PIL import Image
+
+from s2v_model.contract import (
+    Chunks,
+    Cost,
+    DeviceOutOfMemory,
+    RendererMissing,
+    RenderError,
+    Take,
+    Traits,
+    UInt8Array,
+    Watch,
+)
+from s2v_model.wan.config import NEGATIVE_PROMPT
+from s2v_model.wan.digests import weights_digest
+from s2v_model.wan.hub import Hubs, local_folder
+from s2v_model.wan.precision import working_dtype
+
+NAME = "wan-scene"
+REVISION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Published numbers of one model."""
+
+    boundary: float | None
+    """Share of the timesteps from which the high-noise expert works; None for one expert."""
+    steps: int
+    guidance: float
+    guidance_low: float | None
+    """Of the low-noise expert."""
+    rate: int
+    max_frames: int
+    multiple_px: int
+
+
+FAMILIES = {
+    "t2v": Family(
+        boundary=0.875, steps=40, guidance=4.0, guidance_low=3.0, rate=16, max_frames=81, multiple_px=16
+    ),
+    "i2v": Family(
+        boundary=0.9, steps=40, guidance=3.5, guidance_low=3.5, rate=16, max_frames=81, multiple_px=16
+    ),
+    "ti2v": Family(
+        boundary=None, steps=50, guidance=5.0, guidance_low=None, rate=24, max_frames=121, multiple_px=32
+    ),
+}  # fmt: skip
+"""Source: the configs of Wan2.2's T2V-A14B, I2V-A14B and TI2V-5B. The schedules' shifts are part of the checkpoints."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneOptions:
+    """What may be chosen."""
+
+    weights: str = ""
+    """Checkpoint in the diffusers layout, for scenes from words."""
+    revision: str = ""
+    image_weights: str = ""
+    """For scenes from a picture; "" where `weights` does both (TI2V-5B)."""
+    image_revision: str = ""
+    cache: str = "~/.cache/troupe"
+    device: str = "cuda"
+    precision: str = "bf16"
+    steps: int = 0
+    """0 is the published number."""
+    max_pixels: int = 832 * 480
+    offload: bool = False
+    """Models visit the card one after the other."""
+
+
+def load(options: Mapping[str, Any], hubs: Hubs | None = None) -> "SceneRenderer":
+    """The renderer of scenes. Raises RendererMissing for an unknown option or weights that are not there."""
+    known = {field.name for field in fields(SceneOptions)}
+    unknown = sorted(options.keys() - known)
+    if unknown:
+        raise RendererMissing(f"wan-scene has no option {unknown[0]!r}. Known are: {', '.join(sorted(known))}.")
+    return SceneRenderer(SceneOptions(**options), hubs)
+
+
+class SceneRenderer:
+    """The `Renderer` of scenes."""
+
+    def __init__(self, options: SceneOptions, hubs: Hubs | None = None) -> None:
+        if not options.weights:
+            raise RendererMissing("wan-scene has no weights. Name a folder or hub id in the setting `weights`.")
+        self.options, self.working = options, working_dtype(options.precision)
+        cache = Path(options.cache).expanduser()
+        self.memory = cache / "weights-digests.json"
+        self.words = local_folder(options.weights, options.revision, cache / "weights", hubs)
+        self.picture = self.words
+        if options.image_weights:
+            self.picture = local_folder(options.image_weights, options.image_revision, cache / "weights", hubs)
+        self.families = {"words": family_of(self.words, False), "picture": family_of(self.picture, True)}
+
+    def traits(self) -> Traits:
+        """As the contract has it."""
+        words, picture = self.families["words"], self.families["picture"]
+        digests = [self._digest(folder) for folder in (self.words, self.picture)]
+        return Traits(
+            name=NAME,
+            revision=REVISION,
+            weights=digests[0] if digests[0] == digests[1] else f"{digests[0]}+{digests[1]}",
+            options={"precision": self.options.precision, "steps": self.options.steps},
+            rate=Fraction(words.rate),
+            multiple_px=max(words.multiple_px, picture.multiple_px),
+            max_pixels=self.options.max_pixels,
+            max_frames=min(words.max_frames, picture.max_frames),
+            cost=Cost(device="gpu", fixed_seconds=10.0, seconds_per_frame_megapixel=11.6),
+        )
+
+    def frames(self, take: Take, *, watch: Watch, chunks: Chunks) -> Iterator[UInt8Array]:
+        """As the contract has it."""
+        saved = chunks.load()
+        if saved and saved[0].get("frames", np.empty(0)).shape == (take.num_frames, take.height, take.width, 3):
+            yield from saved[0]["frames"]
+            return
+        made = self._made(take, watch)
+        chunks.save(0, {"frames": made})
+        yield from made
+
+    def _made(self, take: Take, watch: Watch) -> UInt8Array:
+        kind = "words" if take.scene is None else "picture"
+        family = self.families[kind]
+        _check(take, family)
+        steps = self.options.steps or family.steps
+        watch(0, steps)
+
+        def stepped(pipeline: Any, step: int, timestep: Any, given: dict[str, Any]) -> dict[str, Any]:
+            watch(step + 1, steps)
+            return given
+
+        try:
+            video = self._pipeline(kind)(
+                **_picture(take),
+                prompt=take.prompt,
+                negative_prompt=take.negative_prompt or NEGATIVE_PROMPT,
+                width=take.width,
+                height=take.height,
+                num_frames=whole_frames(take.num_frames),
+                num_inference_steps=steps,
+                guidance_scale=family.guidance,
+                guidance_scale_2=family.guidance_low,
+                generator=torch.Generator("cpu").manual_seed(take.seed),
+                callback_on_step_end=stepped,
+                output_type="np",
+            ).frames[0]
+        except torch.OutOfMemoryError as error:
+            raise DeviceOutOfMemory(
+                f"The device ran out of memory for a scene of {take.num_frames} frames at {take.width}x{take.height}. "
+                "Set offload = true, or choose a smaller size."
+            ) from error
+        if not np.isfinite(video).all():
+            raise RenderError("The scene's pixels are not finite. The weights may be damaged: verify their digest.")
+        return (video[: take.num_frames] * 255).round().astype(np.uint8)
+
+    def _pipeline(self, kind: str) -> Any:
+        return self._words_pipeline if kind == "words" else self._picture_pipeline
+
+    @cached_property
+    def _words_pipeline(self) -> Any:
+        return self._loaded(WanPipeline, self.words)
+
+    @cached_property
+    def _picture_pipeline(self) -> Any:
+        return self._loaded(WanImageToVideoPipeline, self.picture)
+
+    def _loaded(self, kind: type[DiffusionPipeline], folder: Path) -> Any:
+        """The pipeline, its VAE in float32, on its device or visiting it."""
+        vae = AutoencoderKLWan.from_pretrained(folder, subfolder="vae", dtype=torch.float32, local_files_only=True)
+        pipeline = kind.from_pretrained(folder, vae=vae, dtype=self.working, local_files_only=True)
+        pipeline.set_progress_bar_config(disable=True)
+        if self.options.offload:
+            pipeline.enable_model_cpu_offload(device=self.options.device)
+            return pipeline
+        try:
+            return pipeline.to(self.options.device)
+        except (RuntimeError, AssertionError) as error:
+            raise RendererMissing(
+                f"wan-scene cannot use the device {self.options.device!r}: {str(error).splitlines()[0]}."
+            ) from error
+
+    def _digest(self, folder: Path) -> str:
+        kinds: Callable[[Path], bool] = lambda path: path.suffix in (".json", ".safetensors", ".model")  # noqa: E731
+        return weights_digest(filter(kinds, sorted(folder.rglob("*"))), folder, self.memory)
+
+
+def family_of(folder: Path, from_picture: bool) -> Family:
+    """Which model lies in `folder`. Raises RendererMissing where it is none of Wan2.2's, or has another boundary."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RendererMissing(
+            f"{folder} is no checkpoint in the diffusers layout: it has no model_index.json. "
+            "Name Wan-AI/Wan2.2-T2V-A14B-Diffusers, -I2V-A14B-Diffusers or -TI2V-5B-Diffusers."
+        ) from error
+    family = FAMILIES["ti2v" if index.get("expand_timesteps") else "i2v" if from_picture else "t2v"]
+    if index.get("boundary_ratio") == family.boundary:
+        return family
+    if from_picture and index.get("boundary_ratio") == FAMILIES["t2v"].boundary:
+        return FAMILIES["t2v"]  # no weights for pictures are named; a take with one is refused when it comes
+    raise RendererMissing(
+        f"{folder} switches its experts at {index.get('boundary_ratio')}; published is {family.boundary}. "
+        "It is not the checkpoint that was expected."
+    )
+
+
+def whole_frames(num_frames: int) -> int:
+    """The least number that the VAE makes (4 n + 1) and that is not below `num_frames`."""
+    return -(-(num_frames - 1) // 4) * 4 + 1
+
+
+def _picture(take: Take) -> dict[str, Any]:
+    if take.scene is None:
+        return {}
+    return {"image": Image.fromarray(take.scene).resize((take.width, take.height), Image.Resampling.BILINEAR)}
+
+
+def _check(take: Take, family: Family) -> None:
+    if take.scene is not None and family is FAMILIES["t2v"]:
+        raise RenderError("The scene starts from a picture, and no weights for that are named: set image_weights.")
+    if take.rate != family.rate:
+        raise RenderError(f"This scene model makes {family.rate} frames per second, not {take.rate}. Plan at its rate.")
+    if take.width % family.multiple_px or take.height % family.multiple_px:
+        raise RenderError(
+            f"This scene model makes sides that are multiples of {family.multiple_px} px, "
+            f"not {take.width}x{take.height}."
+        )
+    if take.num_frames > family.max_frames:
+        raise RenderError(f"A scene has at most {family.max_frames} frames, not {take.num_frames}. Make it shorter.")
