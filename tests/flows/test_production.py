@@ -131,7 +131,7 @@ def test_a_failing_engine_is_tried_again(tmp_path: Path, settings: Settings) -> 
 
     assert sum(tally.retries for tally in made.record.tallies) == 2
     with pytest.raises(CastError, match="'CARL' speaks"):
-        produce(write_episode(tmp_path, script="CARL: Hello."), wiring)
+        produce(write_episode(tmp_path, script="CARL: Hello.\nBEN: Hello."), wiring)
 
 
 def test_a_stop_leaves_nothing_half_written(tmp_path: Path, settings: Settings) -> None:
