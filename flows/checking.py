@@ -25,6 +25,10 @@ _BY_EXTENSION = {
     "portrait": (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"),
     "episode": (".yaml", ".yml"),
 }
+SPARSE_SECONDS, SPARSE_SHARE = 2.0, 0.1
+SHORT_SECONDS = 20.0
+"""Less speech than both - 2 s, and a tenth of the recording - is no speech where the recording is short: bars of music
+pass for a syllable. In a long one a few words may be meant: a warning."""
 MIN_FREE_BYTES = 1 << 30
 """Less free space than this beside the store is an error before work starts."""
 
@@ -170,8 +174,12 @@ def _check_recording(path: Path, settings: Settings, report: Report) -> None:
     finally:
         wiring.close()
         shutil.rmtree(scratch, ignore_errors=True)
-    report.facts = {"seconds": float(recording.duration), "channels": recording.channels, "speech_seconds": spoken}
-    if not spoken:
+    seconds = float(recording.duration)
+    report.facts = {"seconds": seconds, "channels": recording.channels, "speech_seconds": spoken}
+    is_sparse = spoken < SPARSE_SECONDS and spoken < SPARSE_SHARE * seconds
+    if is_sparse and spoken and seconds > SHORT_SECONDS:
+        report.warnings.append(f"{path}: hardly anything in it sounds like speech: {spoken:.1f} s of {seconds:.1f} s.")
+    elif is_sparse:
         report.errors.append(
             Finding(where=str(path), message="there is no speech in it.", remedy="Supply a recording with speech.")
         )
