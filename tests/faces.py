@@ -5,16 +5,15 @@
 writes the mesh (tests/golden/drawn_face.csv) with the real models of that folder.
 """
 
-import os
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 
 from s2v_model.puppet.landmarks import Face, FaceFinder
 from s2v_model.puppet.renderer import MODEL_FILES, Puppet
+from tests.model_cache import model_cache
 
 MESH = Path(__file__).with_name("golden") / "drawn_face.csv"
 MESH_SIZE = 320
@@ -53,12 +52,8 @@ def drawn_puppet(cache: object = None) -> Puppet:
 
 def model_paths() -> dict[str, Path]:
     """The real models in the user's cache; the test is skipped where they were never fetched."""
-    folders = [Path(os.environ.get("TROUPE_TEST_MODELS", "")), Path.home() / ".cache" / "troupe" / "models"]
-    for folder in folders:
-        found = {path.name: path for path in folder.rglob("*.tflite")} if folder.is_dir() and folder != Path() else {}
-        if all(name in found for name in MODEL_FILES):
-            return found
-    pytest.skip("the face models were not fetched: `troupe doctor` says how")
+    cache = model_cache(MODEL_FILES)
+    return {name: cache / name for name in MODEL_FILES}
 
 
 BACKGROUND = (196, 208, 216)
