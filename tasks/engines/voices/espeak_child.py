@@ -19,6 +19,7 @@ _PHONEME_EVENTS, _IPA, _NO_EXIT = 1, 2, 0x8000
 _RATE, _PITCH = 1, 3
 _UTF8 = 1
 _DONE_EVENT = 0
+_SEED = 1
 
 
 class _Id(ctypes.Union):
@@ -77,6 +78,8 @@ class Synthesizer:
             raise LookupError(f"there is no voice {voice!r}")
         self._library.espeak_SetParameter(_RATE, words_per_minute, 0)
         self._library.espeak_SetParameter(_PITCH, pitch, 0)
+        # Breathy voices draw noise, and the library starts its generator by the clock.
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(_SEED))
         spoken = text.encode() + b"\0"
         self._library.espeak_Synth(spoken, len(spoken), 0, 1, 0, _UTF8, None, None)
         self._library.espeak_Synchronize()
