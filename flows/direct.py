@@ -75,7 +75,7 @@ class Direct:
         self, stage: Stage, work: dict[str, tuple[Any, ...]], policy: Policy, tally: Tally, line: Line, at_once: int
     ) -> dict[str, Any]:
         """Longest first; a thread only waits for a process, or does what takes milliseconds."""
-        order = sorted(work, key=lambda name: -_cost(work[name]))
+        order = sorted(work, key=lambda name: -cost_of(work[name]))
         done: dict[str, Any] = {}
 
         def one(name: str) -> None:
@@ -102,14 +102,20 @@ class Direct:
                 for call in landed:
                     call.result()
         except BaseException:
-            self.stop.set()
-            self._pool.request_stop()
+            self.request_stop()
             for call in pending:
                 call.cancel()
             raise
 
+    def request_stop(self) -> None:
+        """Work under way ends at its next look at `watch`, and none begins."""
+        self.stop.set()
+        self._pool.request_stop()
+
     def once(self, stage: Stage, values: tuple[Any, ...], tally: Tally, line: Line | None = None) -> Any:
         """One attempt at one call, or what is remembered of it, which `tally` then counts."""
+        if self.stop.is_set():
+            raise Stopped
         known = recall(stage, values, self.wiring.workspace)
         if known is not None:
             tally.remembered += 1
@@ -146,6 +152,6 @@ class Direct:
         raise AssertionError("a policy allows at least one attempt")
 
 
-def _cost(values: tuple[Any, ...]) -> float:
+def cost_of(values: tuple[Any, ...]) -> float:
     """Expected seconds of a shot; other values are all alike."""
     return float(getattr(values[0], "cost_seconds", 0.0)) if values else 0.0

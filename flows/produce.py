@@ -1,5 +1,6 @@
 """The flows: what Prefect runs. `produce` makes the programmes of one episode; its parameters are a form in the UI."""
 
+import logging
 import os
 import uuid
 from typing import Any
@@ -43,6 +44,16 @@ def produce(path: str, store: str | None = None, quality: str | None = None) -> 
 
 def produce_recorded(path: str, episode: Episode, settings: Settings) -> dict[str, Any]:
     """Run one episode in this process as a flow that the configured Prefect API records."""
+    _leave_errors_to_the_command()
     threads: Any = ThreadPoolTaskRunner(max_workers=(settings.workers or os.cpu_count() or 1) + 1)
     recorded = produce.with_options(flow_run_name=f"{episode.id} {episode.language}", task_runner=threads)
     return recorded(path, settings.store, episode.render.quality)
+
+
+def _leave_errors_to_the_command() -> None:
+    """Prefect prints a failure with its traceback; a person is told by the command, in a sentence, and once.
+
+    The server's record of the run keeps all of it.
+    """
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: record.levelno < logging.ERROR or not record.name.startswith("prefect."))

@@ -11,11 +11,14 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import as_completed
 from prefect.states import Completed
 from prefect.tasks import Task
 
-from flows.direct import Direct
+from flows.direct import Direct, cost_of
+from flows.memory import identity
 from flows.policy import BACKOFF_SECONDS, POLICY, Policy, Stage, may_pass
+from flows.record import Tally
 
 
 class Steps:
@@ -25,32 +28,49 @@ class Steps:
         self.direct = direct
 
     def __call__(self, stage: Stage, *values: Any) -> Any:
-        """One task."""
-        return self.each(stage, [values], in_turn=True)[0]
+        """One task, called what the stage does."""
+        return self._each(stage, [values], [POLICY[stage].title])[0]
 
-    def each(self, stage: Stage, items: Sequence[tuple[Any, ...]], *, in_turn: bool = False) -> list[Any]:
-        """One task for each set of values, as many at once as the flow's task runner allows."""
+    def each(self, stage: Stage, items: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """One task for each piece of work; clips longest first, as many at once as the flow's task runner allows."""
+        title = POLICY[stage].title
+        return self._each(stage, items, [f"{title}: {_label(item, place)}" for place, item in enumerate(items)])
+
+    def _each(self, stage: Stage, items: Sequence[tuple[Any, ...]], told: Sequence[str]) -> list[Any]:
         policy = POLICY[stage]
+        names = [identity(stage, item) or str(place) for place, item in enumerate(items)]
+        work = dict(zip(names, items, strict=True))
+        calls: list[Tally] = []
+        done: dict[str, Any] = {}
+
+        def step(label: str, name: str) -> State:
+            own = Tally(stage=stage.__name__)
+            calls.append(own)
+            done[name] = self.direct.once(stage, work[name], own)
+            return Completed(name="Reused", message="It was in the store.") if own.remembered else Completed()
+
+        ordered = _as_task(step, policy)
         with self.direct.record.tally(stage.__name__, len(items)) as tally:
-            results: dict[int, Any] = {}
+            try:
+                labels = dict(zip(names, told, strict=True))
+                if policy.in_processes:
+                    order = sorted(work, key=lambda name: -cost_of(work[name]))
+                    for future in as_completed([ordered.submit(labels[name], name) for name in order]):
+                        future.result()
+                else:
+                    for name in work:
+                        ordered.submit(labels[name], name).result()
+            except BaseException:
+                self.direct.request_stop()
+                raise
+            finally:
+                tally.remembered += len(items) - len(work) + sum(own.remembered for own in calls)
+                tally.retries += max(0, len(calls) - len(work))
+                tally.cpu_seconds += sum(own.cpu_seconds for own in calls)
+        return [done[name] for name in names]
 
-            def step(label: str, place: int) -> State:
-                before = tally.remembered
-                results[place] = self.direct.once(stage, items[place], tally)
-                return Completed(name="Reused") if tally.remembered > before else Completed()
 
-            ordered = _as_task(step, stage, policy)
-            if in_turn or not policy.in_processes:
-                for place, item in enumerate(items):
-                    ordered.submit(_label(item, place), place).result()
-            else:
-                futures = [ordered.submit(_label(item, place), place) for place, item in enumerate(items)]
-                for future in futures:
-                    future.result()
-            return [results[place] for place in range(len(items))]
-
-
-def _as_task(step: Callable[..., Any], stage: Stage, policy: Policy) -> Task[Any, Any]:
+def _as_task(step: Callable[..., Any], policy: Policy) -> Task[Any, Any]:
     return task(
         name=policy.title,
         task_run_name="{label}",
@@ -69,7 +89,7 @@ def _may_pass(ended: Task[Any, Any], run: TaskRun, state: State) -> bool:
 
 
 def _label(values: tuple[Any, ...], place: int) -> str:
-    """What a person sees of one call: a shot's id and speaker, an entry's key, a line's speaker, or a number."""
+    """What tells one call from the others: a shot's id and speaker, an entry's key, a line's speaker, or a number."""
     first = values[0] if values else None
     named = getattr(first, "id", None) or getattr(first, "key", None) or (first if isinstance(first, str) else None)
     speaker = getattr(first, "speaker", None)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.servers import S3Server, seaweedfs
+from tests.servers import PrefectServer, S3Server, prefect_server, seaweedfs
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED_DATA = PROJECT.parent / "shared" / "data"
@@ -128,4 +128,11 @@ def store_uri(store_folder: Path) -> str:
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 service on this machine, for tests marked `server`."""
     with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def recorder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A Prefect server on SQLite, one for all tests marked `server` that need no more than that."""
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as server:
         yield server

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -238,3 +239,75 @@ class CuttingProxy:
                     if left[way] <= 0:
                         self.num_cut += 1
                         return
+
+
+@dataclass
+class PrefectServer:
+    """A Prefect server on this machine, with a home of its own."""
+
+    port: int
+    home: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        """What PREFECT_API_URL is set to."""
+        return f"http://127.0.0.1:{self.port}/api"
+
+    def environment(self, **others: str) -> dict[str, str]:
+        """What a process needs so that it records its runs here."""
+        return {**os.environ, **prefect_environment(self.home), "PREFECT_API_URL": self.url, **others}
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The answer to a request: POST with a body, GET without one."""
+        content = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}{path}", content, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def flow_runs(self, **named: list[str]) -> list[dict[str, Any]]:
+        """Flow runs by what they are called: `name`, `id`, `tags`; newest first."""
+        chosen = {field: {"all_" if field == "tags" else "any_": values} for field, values in named.items()}
+        return list(self.ask("/flow_runs/filter", {"flow_runs": chosen, "sort": "START_TIME_DESC", "limit": 200}))
+
+    def task_runs(self, flow_run: str) -> list[dict[str, Any]]:
+        """The task runs of a flow run, in order of their start."""
+        chosen = {"flow_run_id": {"any_": [flow_run]}}
+        return list(self.ask("/task_runs/filter", {"task_runs": chosen, "limit": 200}))
+
+
+def prefect_environment(home: Path) -> dict[str, str]:
+    """Settings of Prefect for tests: a home of its own, and nothing is sent anywhere."""
+    return {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+    }
+
+
+@contextmanager
+def prefect_server(folder: Path, **settings: str) -> Iterator[PrefectServer]:
+    """A Prefect server, by default on SQLite, whose home is below `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    server = PrefectServer(port=free_ports(), home=folder / "home", process=subprocess.Popen(["true"]))
+    server.process.wait()
+    try:
+        start_prefect(server, folder, **settings)
+        yield server
+    finally:
+        end(server.process)
+
+
+def start_prefect(server: PrefectServer, folder: Path, **settings: str) -> None:
+    """Start it, or start it again at its old address."""
+    command = [sys.executable, "-m", "prefect", "server", "start", "--no-ui", "--port", str(server.port)]
+    with (folder / "server.log").open("ab") as log:
+        server.process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1"],
+            env={**os.environ, **prefect_environment(server.home), **settings},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    wait_until(lambda: server.ask("/health") is True, server.process, folder / "server.log", seconds=150)
