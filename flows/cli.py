@@ -53,7 +53,7 @@ def produce(
 
 @app.command()
 def check(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Episode, script, portrait or recording.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Episode, script, portrait, recording or feed.")],
     kind: Annotated[
         str | None, typer.Option("--as", metavar="KIND", help="What FILE is, if its name misleads.")
     ] = None,
