@@ -101,6 +101,28 @@ def plan(
 
 
 @app.command()
+def batch(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="CSV or JSON lines, one episode a row.")],
+    template: Annotated[
+        str | None, typer.Option("--template", metavar="EPISODE", help="For rows without a template of their own.")
+    ] = None,
+    store: Store = None,
+    quality: Quality = None,
+    at_once: Annotated[int | None, typer.Option("--at-once", min=1, max=256, help="Rows side by side.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make one episode of each row of a table; a row that fails stops no other."""
+    from flows.commands import produce_table
+
+    done = produce_table(table, template=template, store=store, quality=quality, at_once=at_once, quiet=as_json)
+    if not as_json:
+        _complain([f"warning: {warning}" for warning in done["warnings"]])
+        _complain(done["failures"])
+    _show(done, as_json)
+    raise typer.Exit(0 if done["ok"] else 1)
+
+
+@app.command()
 def verify(
     programme: Annotated[
         str, typer.Argument(metavar="PROGRAMME", help="A programme's folder, its URI, or its manifest.")
