@@ -19,11 +19,12 @@ from tasks.domain.episode import CastEntry, Episode
 from tasks.domain.errors import InputError, PipelineError
 from tasks.formats.episode import unused_cast
 
-KINDS = ("episode", "script", "portrait", "recording")
+KINDS = ("episode", "script", "portrait", "recording", "feed")
 _BY_EXTENSION = {
     "script": (".fountain", ".txt", ".md", ".vtt", ".srt", ".csv", ".tsv", ".pdf", ".docx"),
     "portrait": (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"),
     "episode": (".yaml", ".yml"),
+    "feed": (".xml", ".rss", ".atom"),
 }
 SPARSE_SECONDS, SPARSE_SHARE = 2.0, 0.1
 SHORT_SECONDS = 20.0
@@ -125,6 +126,8 @@ def _kind_by_content(path: Path) -> str:
     text = head.decode("utf-8", errors="ignore").lstrip("\ufeff \r\n\t")
     if "schema: episode/1" in text:
         return "episode"
+    if text.startswith(("<?xml", "<rss")):
+        return "feed"
     is_text = b"\0" not in head and len(text) > 0.9 * len(head)
     return "script" if is_text else "recording"
 
@@ -271,9 +274,51 @@ def _check_store(settings: Settings, report: Report) -> None:
         )
 
 
+def _check_feed(path: Path, settings: Settings, report: Report) -> None:
+    """The feed and its addresses; none is opened, and no host is looked up."""
+    from tasks.formats.feed import MAX_BYTES, MAX_ITEMS, read_feed
+    from tasks.media.fetch import check_address
+
+    with path.open("rb") as stream:
+        feed = read_feed(stream.read(MAX_BYTES + 1), name=str(path))
+    report.warnings += feed.warnings
+    addresses: dict[str, str] = {}
+    for item in feed.items:
+        for address in item.addresses:
+            addresses.setdefault(address, item.where)
+    relative = [address for address in addresses if feed.place is None and ":" not in address.partition("/")[0]]
+    for address, where in addresses.items():
+        if address not in relative:
+            _gather(
+                report,
+                path,
+                partial(_judge_address, address, where, partial(check_address, address, allow=settings.network.allow)),
+            )
+    if relative:
+        report.warnings.append(f"{path}: its addresses are relative, and start at the address it will be fetched from.")
+    if not feed.items:
+        raise InputError("there is no playable episode in it.", where=str(path), remedy="Give an item an enclosure.")
+    report.facts = {
+        "title": feed.title,
+        "language": feed.language,
+        "items": feed.num_items,
+        "playable": len(feed.items),
+    }
+    report.summary = f"{len(feed.items)} playable of {min(feed.num_items, MAX_ITEMS)} items read"
+
+
+def _judge_address(address: str, where: str, check: Callable[[], None]) -> None:
+    """With the place in the feed before the address."""
+    try:
+        check()
+    except InputError as error:
+        raise InputError(f"{error.where}: {error.message}", where=where, remedy=error.remedy) from error
+
+
 _CHECKS: dict[str, Callable[[Path, Settings, Report], None]] = {
     "episode": _check_episode,
     "script": _check_script,
     "portrait": _check_portrait,
     "recording": _check_recording,
+    "feed": _check_feed,
 }

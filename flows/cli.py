@@ -53,7 +53,7 @@ def produce(
 
 @app.command()
 def check(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Episode, script, portrait or recording.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Episode, script, portrait, recording or feed.")],
     kind: Annotated[
         str | None, typer.Option("--as", metavar="KIND", help="What FILE is, if its name misleads.")
     ] = None,
@@ -98,6 +98,28 @@ def plan(
     from flows.commands import plan_episode
 
     _show(plan_episode(episode, store=store, quality=quality, workers=workers), as_json)
+
+
+@app.command()
+def batch(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="CSV or JSON lines, one episode a row.")],
+    template: Annotated[
+        str | None, typer.Option("--template", metavar="EPISODE", help="For rows without a template of their own.")
+    ] = None,
+    store: Store = None,
+    quality: Quality = None,
+    at_once: Annotated[int | None, typer.Option("--at-once", min=1, max=256, help="Rows side by side.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make one episode of each row of a table; a row that fails stops no other."""
+    from flows.commands import produce_table
+
+    done = produce_table(table, template=template, store=store, quality=quality, at_once=at_once, quiet=as_json)
+    if not as_json:
+        _complain([f"warning: {warning}" for warning in done["warnings"]])
+        _complain(done["failures"])
+    _show(done, as_json)
+    raise typer.Exit(0 if done["ok"] else 1)
 
 
 @app.command()

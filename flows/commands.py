@@ -47,6 +47,55 @@ def produce_directly(episode: Episode, settings: Settings, progress: Progress) -
         wiring.close()
 
 
+def produce_table(
+    path: str, *, template: str | None, store: str | None, quality: str | None, at_once: int | None, quiet: bool
+) -> dict[str, Any]:
+    """Produce every row of a table in processes of this machine."""
+    from flows.batch import Rows, read_orders, rows_at_once, run_batch, summary, summary_key
+
+    settings = load_settings(store=store)
+    batch = read_orders(path, template, quality, settings)
+    wiring = Wiring(settings)
+    num = at_once or rows_at_once(settings)
+    submit = Rows(settings, num)
+    told = _Told(len(batch.ids), quiet)
+    try:
+        wiring.store.check(write=True)
+        outcomes = run_batch(batch, submit, at_once=num, store=wiring.store, told=told)
+    except BaseException:
+        submit.close(stop=True)
+        raise
+    finally:
+        submit.close()
+        wiring.close()
+    document = summary(batch, outcomes)
+    where = wiring.store.address(summary_key(batch))
+    counted = ", ".join(f"{number} {state}" for state, number in document["counts"].items() if number)
+    return {
+        "ok": document["counts"]["done"] == len(outcomes),
+        "summary": where,
+        **document,
+        "warnings": list(batch.warnings),
+        "failures": [f"{outcome.id}: {outcome.error}" for outcome in outcomes if outcome.state != "done"],
+        "text": [*(o.programme for o in outcomes if o.state == "done"), f"{counted}; summary: {where}"],
+    }
+
+
+class _Told:
+    """One line for each row that ends, on standard error."""
+
+    def __init__(self, total: int, quiet: bool) -> None:
+        self._total, self._quiet, self._done = total, quiet, 0
+
+    def __call__(self, outcome: Any) -> None:
+        """A row has ended."""
+        self._done += 1
+        if not self._quiet:
+            made = f"{outcome.rendered} rendered, {outcome.reused} reused, {outcome.seconds:.1f} s"
+            said = made if outcome.state == "done" else outcome.error
+            sys.stderr.write(f"{self._done}/{self._total} {outcome.id} {outcome.state}: {said}\n")
+
+
 def plan_episode(path: str, *, store: str | None, quality: str | None, workers: int) -> dict[str, Any]:
     """The shots of an episode, which of them the store has, and what the others cost."""
     settings = load_settings(store=store)

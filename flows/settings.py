@@ -61,6 +61,12 @@ class Inputs(_Group):
     max_hours: int = Field(12, gt=0, le=100, description="Longest recording.")
 
 
+class Batches(_Group):
+    """Tables of episodes."""
+
+    at_once: int = Field(0, ge=0, le=256, description="Rows produced at once on this machine; 0 for one a core.")
+
+
 class S3(_Group):
     """Credentials and manners of an S3-compatible service. The bucket is part of the store's URI."""
 
@@ -90,6 +96,7 @@ class Settings(BaseSettings):
     marking: Marking = Marking()
     network: Network = Network()
     inputs: Inputs = Inputs()
+    batch: Batches = Batches()
     s3: S3 = S3()
 
     @classmethod

@@ -59,6 +59,11 @@ class Wiring:
         wanted = (p.name for p in inspect.signature(stage).parameters.values() if p.kind is p.KEYWORD_ONLY)
         return {name: getattr(self, name) for name in wanted if name != "watch"}
 
+    @property
+    def wiring(self) -> "Wiring":
+        """Itself, for what runs a whole pipeline in one worker."""
+        return self
+
     @cached_property
     def store(self) -> Store:
         """Where everything is kept."""

@@ -125,3 +125,26 @@ class MemoryStore:
 
 
 # --- end of stores ----------------------------------------------------------------------------------------------------
+
+
+# --- renderers --------------------------------------------------------------------------------------------------------
+
+import numpy as np  # noqa: E402
+
+from s2v_model.contract import Chunks, Take, Traits, UInt8Array, Watch  # noqa: E402
+
+
+class FlatRenderer:
+    """One colour a take, at once: for tests of everything around rendering."""
+
+    def traits(self) -> Traits:
+        return Traits(name="flat", revision=1, weights="")
+
+    def frames(self, take: Take, *, watch: Watch, chunks: Chunks) -> Iterator[UInt8Array]:
+        frame = np.full((take.height, take.width, 3), take.seed % 256, dtype=np.uint8)
+        for number in range(take.num_frames):
+            watch(number, take.num_frames)
+            yield frame
+
+
+# --- end of renderers -------------------------------------------------------------------------------------------------

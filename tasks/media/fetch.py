@@ -58,6 +58,11 @@ class Fetched:
     media_type: str
 
 
+MAX_ADDRESS_CHARACTERS = 2_000
+_HOME_NAMES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+"""Ends of names that mean a machine of one's own."""
+
+
 class AddressRefused(Exception):
     """The address that a host name leads to is not public."""
 
@@ -71,11 +76,48 @@ def shown_address(url: str) -> str:
     """`url` for a message: without user, password, query and fragment, which may hold secrets."""
     try:
         parts = httpx.URL(url)
+        if not parts.host:
+            return shown(url.partition("?")[0].partition("#")[0])
         host = f"[{parts.host}]" if ":" in parts.host else parts.host
         port = f":{parts.port}" if parts.port else ""
         return shown(f"{parts.scheme}://{host}{port}{parts.path}")
     except (httpx.InvalidURL, ValueError):
         return shown(url.partition("?")[0].partition("#")[0].rpartition("@")[2])
+
+
+def check_address(url: str, *, allow: Iterable[str] = ()) -> None:
+    """Judge an address by what it says; nothing is looked up or opened, so `fetch` judges the connected one again.
+
+    allow: as for `fetch`. Raises RecordingError for another scheme than http(s), a user name, a private host.
+    """
+    if len(url) > MAX_ADDRESS_CHARACTERS:
+        raise _refusal(url, f"it has more than {MAX_ADDRESS_CHARACTERS:,} characters.", "Shorten it.")
+    parts = _checked(url)
+    host = parts.host.lower().rstrip(".")
+    guard = GuardedNetwork(tuple(allow), deadline=0.0)
+    if guard.allows(host):
+        return
+    try:
+        number = str(ipaddress.ip_address(host.partition("%")[0]))
+    except ValueError:
+        number = _numeric(host)
+    is_home = host == "localhost" or host.endswith(_HOME_NAMES) or "." not in host
+    if number:
+        try:
+            guard.judge(number)
+        except AddressRefused as error:
+            message = f"it leads to {error}, which is not a public address."
+            raise _refusal(url, message, "Download it yourself, or allow the host (network.allow).") from error
+    elif is_home:
+        raise _refusal(url, f"{shown(host)} is no public host.", "Write the full address, or allow the host.")
+
+
+def _numeric(host: str) -> str:
+    """The address that an odd spelling means to a resolver (0x7f000001, 127.1), "" for a name."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return ""
 
 
 def fetch(
@@ -212,9 +254,9 @@ class GuardedNetwork(httpcore.NetworkBackend):
         except UnicodeError as error:
             raise socket.gaierror(socket.EAI_NONAME, "no host can be called so") from error
         numbers = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-        if host.lower().rstrip(".") not in self._hosts:
+        if not self.allows(host):
             for number in numbers:
-                self._judge(number)
+                self.judge(number)
         failure: Exception = OSError("the host has no address")
         for number in numbers[:4]:
             try:
@@ -231,7 +273,12 @@ class GuardedNetwork(httpcore.NetworkBackend):
         """Never."""
         raise AddressRefused("a local socket")
 
-    def _judge(self, number: str) -> None:
+    def allows(self, host: str) -> bool:
+        """Whether `host` is an exception by its name."""
+        return host.lower().rstrip(".") in self._hosts
+
+    def judge(self, number: str) -> None:
+        """Raises AddressRefused for an address that is neither public nor an exception."""
         address = ipaddress.ip_address(number.partition("%")[0])
         if any(address in network for network in self._networks if network.version == address.version):
             return

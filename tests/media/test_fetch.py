@@ -14,7 +14,7 @@ import pytest
 from s2v_model.contract import Stopped
 from tasks.domain.errors import EngineError, RecordingError
 from tasks.media import fetch as module
-from tasks.media.fetch import FetchLimits, fetch, is_address, is_public, shown_address
+from tasks.media.fetch import FetchLimits, check_address, fetch, is_address, is_public, shown_address
 from tasks.media.probe import unwatched
 
 BODY = bytes(range(256)) * 1000
@@ -315,3 +315,39 @@ def test_a_public_address_is_public() -> None:
     """The rule lets ordinary hosts through."""
     assert is_public(ipaddress.ip_address("93.184.216.34"))
     assert is_public(ipaddress.ip_address("2606:2800:220:1:248:1893:25c8:1946"))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:22/a.mp3", "127.0.0.1, which is not a public"),
+        ("http://169.254.169.254/latest/", "not a public"),
+        ("http://[::1]/a.mp3", "not a public"),
+        ("http://[::ffff:10.0.0.1]/a.mp3", "not a public"),
+        ("http://0x7f000001/a.mp3", "127.0.0.1, which is not a public"),
+        ("http://2130706433/a.mp3", "127.0.0.1, which is not a public"),
+        ("http://127.1/a.mp3", "127.0.0.1, which is not a public"),
+        ("http://name@127.0.0.1/a.mp3", "a user name or a password"),
+        ("http://localhost/a.mp3", "no public host"),
+        ("http://printer/a.mp3", "no public host"),
+        ("http://nas.local./a.mp3", "no public host"),
+        ("ftp://example.org/a.mp3", "kind 'ftp'"),
+        ("file:///etc/passwd", "kind 'file'"),
+        ("data:audio/mpeg;base64,AAAA", "kind 'data'"),
+        ("javascript:alert(1)", "'javascript:alert\\(1\\)'"),
+        ("a.mp3", "kind ''"),
+        ("http://example.org/" + "a" * 2000, "more than 2,000 characters"),
+    ],
+)
+def test_an_address_is_judged_by_what_it_says(url: str, said: str) -> None:
+    """Schemes, odd spellings of private addresses and names of one's own network are refused without a lookup."""
+    with pytest.raises(RecordingError, match=said):
+        check_address(url)
+
+
+@pytest.mark.parametrize("allow", [("127.0.0.1",), ("127.0.0.0/8",)])
+def test_an_allowed_address_passes(allow: tuple[str, ...]) -> None:
+    """`network.allow` names hosts, addresses or networks; public names need no entry."""
+    check_address("http://127.0.0.1:8765/a.mp3", allow=allow)
+    check_address("https://example.org/a.mp3")
+    check_address("https://8.8.8.8/a.mp3")

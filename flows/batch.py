@@ -1,0 +1,380 @@
+"""A table of episodes: one production a row, so many at once, no row in another's way.
+
+In: a table, templates, brands. Out: what came of every row, also as a summary beside the programmes. A table that is
+made again renders nothing that is there. `Submit` is the seam: `Rows` produces in processes of this machine, another
+one may hand orders to workers. Knows no Prefect.
+"""
+
+import csv
+import io
+import json
+import logging
+import os
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+from flows.direct import Direct
+from flows.episodes import choices_for, episode_bytes
+from flows.pipeline import production
+from flows.pool import Pool
+from flows.progress import Silent
+from flows.record import Record, published
+from flows.settings import Settings
+from flows.wiring import Wiring
+from s2v_model.contract import Stopped, Watch
+from tasks.domain.batch import STATES, Order, Outcome, Row
+from tasks.domain.episode import Episode
+from tasks.domain.errors import EngineError, EpisodeError, InputError, PipelineError
+from tasks.engines.stores import Store
+from tasks.formats.episode import read_episode
+from tasks.formats.filling import Plain, as_document, fill, read_brand, read_template, unused_columns
+from tasks.formats.findings import shown
+from tasks.formats.table import MAX_BYTES, BatchTable, read_batch
+from tasks.media.paths import resolve
+
+log = logging.getLogger(__name__)
+
+SUMMARY_EVERY_SECONDS = 30.0
+"""A batch that is killed leaves a summary no older than this."""
+_FORMULA = ("=", "+", "-", "@", "\t")
+
+
+class Submit(Protocol):
+    """Has one order produced, and waits for it."""
+
+    def __call__(self, order: Order) -> Outcome:
+        """What came of it. Called from many threads; what it raises, but Stopped, fails this row alone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A table that can be run."""
+
+    name: str
+    orders: tuple[Order, ...]
+    """In the order in which they are begun: priority, then deadline, then the table's own."""
+    refused: tuple[Outcome, ...]
+    """Rows from which no order could be made."""
+    ids: tuple[str, ...]
+    """Every row, in the table's order."""
+    warnings: tuple[str, ...] = ()
+
+
+def read_orders(path: str, template: str | None, quality: str | None, settings: Settings) -> Batch:
+    """The orders of a table. template: the episode file for rows that name none in their column `template`.
+
+    Raises EpisodeError for a table, template or brand that nothing could be made of; a row's own fault is its outcome.
+    """
+    file = Path(path)
+    content = _content(file)
+    table = read_batch(content, name=path)
+    reader = _Templates(file, template, quality, settings)
+    reader.check(table)
+    orders: list[Order] = []
+    refused: list[Outcome] = []
+    for row in table.rows:
+        try:
+            orders.append(reader.order(row))
+        except InputError as error:
+            refused.append(_wrong(row.id, error))
+    orders.sort(key=lambda order: (-order.priority, order.deadline or "~"))
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", file.stem).strip("-")[:60] or "table"
+    return Batch(
+        name=f"{stem}-{sha256(content).hexdigest()[:12]}",
+        orders=tuple(orders),
+        refused=tuple(refused),
+        ids=tuple(row.id for row in table.rows),
+        warnings=table.warnings,
+    )
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its name cannot be opened"
+        raise EpisodeError(f"it cannot be read: {reason}.", where=str(file), remedy="Check the path.") from error
+
+
+def _wrong(name: str, error: InputError) -> Outcome:
+    return Outcome(id=name, state="wrong", error=str(error), finished=_now())
+
+
+class _Templates:
+    """Templates and brands of one table, each read once."""
+
+    def __init__(self, table: Path, template: str | None, quality: str | None, settings: Settings) -> None:
+        self._table, self._default, self._quality, self._settings = table, template, quality, settings
+        self._read: dict[Path, Plain] = {}
+
+    def check(self, table: BatchTable) -> None:
+        """What concerns every row: a template for each, and no column that nothing asks for."""
+        where = f"{self._table}, line 1"
+        if self._default is None and "template" not in table.columns:
+            remedy = "Name an episode file: --template FILE, or a column 'template'."
+            raise EpisodeError("no row has a template.", where=where, remedy=remedy)
+        used = [self._of(row) for row in table.rows if row.cell("template") or self._default]
+        merged: Plain = {str(place): [template, brand] for place, (_, template, brand) in enumerate(used)}
+        unused = unused_columns(table.columns, merged, {})
+        if unused:
+            remedy = f"Write {{{{{unused[0]}}}}} where a template wants it, or call the column 'notes'."
+            raise EpisodeError(f"nothing asks for the column {shown(unused[0])}.", where=where, remedy=remedy)
+
+    def order(self, row: Row) -> Order:
+        """The row, filled in. Raises InputError."""
+        where = f"{self._table}, line {row.line} ({row.id})"
+        if not row.cell("template") and self._default is None:
+            raise EpisodeError("the row names no template.", where=where, remedy="Fill the cell, or give --template.")
+        folder, template, brand = self._of(row)
+        episode = fill(row, template, brand, where=where)
+        if self._quality is not None:
+            episode["render"] = {**(episode.get("render") or {}), "quality": self._quality}
+        render = episode.get("render")
+        return Order(
+            id=row.id,
+            document=as_document(episode),
+            folder=str(folder),
+            roots=(*self._settings.inputs.roots, str(self._table.resolve().parent)),
+            where=where,
+            quality=str(render.get("quality") or "draft") if isinstance(render, dict) else "draft",
+            priority=row.priority,
+            deadline=row.deadline,
+        )
+
+    def _of(self, row: Row) -> tuple[Path, Plain, Plain]:
+        """(folder of the template, template, brand) of a row."""
+        where = f"{self._table}, line {row.line}"
+        named = row.cell("template")
+        path = self._beside(named, where) if named else Path(self._default or "").resolve()
+        template = self._once(path, read_template)
+        brand = row.cell("brand")
+        return path.parent, template, self._once(self._beside(brand, where), read_brand) if brand else {}
+
+    def _beside(self, name: str, where: str) -> Path:
+        return resolve(name, folder=self._table.resolve().parent, roots=self._settings.inputs.roots, where=where)
+
+    def _once(self, path: Path, read: Callable[..., Plain]) -> Plain:
+        if path not in self._read:
+            self._read[path] = read(episode_bytes(path), name=path.name)
+        return self._read[path]
+
+
+def open_order(order: Order) -> Episode:
+    """The episode of an order. Raises EpisodeError that names the row, not a line of what was filled in."""
+    base = Path(order.folder)
+
+    def fetch(name: str) -> bytes:
+        return episode_bytes(resolve(name, folder=base, roots=order.roots, where=order.where))
+
+    try:
+        return read_episode(
+            order.document.encode(), path=order.where, folder=order.folder, roots=order.roots, fetch=fetch
+        )
+    except InputError as error:
+        raise EpisodeError(error.message, where=order.where, remedy=error.remedy) from error
+
+
+def produce_order(order: Order, *, wiring: Wiring, watch: Watch) -> Outcome:
+    """One row, produced with the engines at hand. Its errors are its outcome; raises Stopped alone."""
+    started = time.monotonic()
+    record = Record(run=uuid.uuid4().hex)
+    try:
+        watch(0, 1)
+        episode = open_order(order)
+        alone = wiring.settings.model_copy(update={"workers": 1})  # rows share the cores, not clips
+        with Direct(alone, wiring, Silent(), record) as run:
+            programmes = production(episode, choices_for(episode, wiring), run)
+        made = published(programmes, record, wiring.workspace)
+    except InputError as error:
+        return _wrong(order.id, error)
+    except PipelineError as error:
+        return Outcome(id=order.id, state="failed", error=str(error), finished=_now())
+    except (Stopped, KeyboardInterrupt):
+        raise
+    except Exception as error:  # a defect in one row's way must not end the others
+        log.warning("row %s met an unexpected fault", order.id, exc_info=True)
+        fault = f"unexpected fault: {type(error).__name__}: {error}"
+        return Outcome(id=order.id, state="failed", error=fault, finished=_now())
+    return Outcome(
+        id=order.id,
+        state="done",
+        programme=made["programme"],
+        revision=made["revision"],
+        shots=sum(one["shots"] for one in (made, *made["others"])),
+        rendered=sum(one["rendered"] for one in (made, *made["others"])),
+        reused=sum(one["reused"] for one in (made, *made["others"])),
+        seconds=round(time.monotonic() - started, 3),
+        finished=_now(),
+        others=tuple(one["programme"] for one in made["others"]),
+    )
+
+
+class Rows:
+    """A `Submit` on this machine: rows in processes of their own, wired once for each quality."""
+
+    def __init__(self, settings: Settings, at_once: int) -> None:
+        self._settings, self._at_once = settings, at_once
+        self._pools: dict[str, Pool] = {}
+        self._lock, self._alone = threading.Lock(), threading.Lock()
+        self._stopped = False
+
+    def __call__(self, order: Order) -> Outcome:
+        """In a worker. After a worker died under a row, the row is tried once more with no other beside it."""
+        try:
+            return self._in(self._pool(order.quality), order)
+        except EngineError:
+            log.warning("a worker died while it made %s; it is tried again alone.", order.id)
+        lonely = Pool(self._settings, order.quality, 1)
+        try:
+            with self._alone:
+                return self._in(lonely, order)
+        except EngineError as error:
+            return Outcome(id=order.id, state="failed", error=str(error), finished=_now())
+        finally:
+            lonely.close()
+
+    def _in(self, pool: Pool, order: Order) -> Outcome:
+        if self._stopped:
+            raise Stopped
+        outcome, _ = pool.call(produce_order, (order,))
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    def _pool(self, quality: str) -> Pool:
+        with self._lock:
+            if quality not in self._pools:
+                # A renderer of final quality fills a device: one at a time.
+                self._pools[quality] = Pool(self._settings, quality, self._at_once if quality == "draft" else 1)
+            return self._pools[quality]
+
+    def close(self, *, stop: bool = False) -> None:
+        """Wait for the workers to end; with `stop`, at once."""
+        self._stopped = self._stopped or stop
+        for pool in self._pools.values():
+            pool.close(stop=stop)
+
+
+def run_batch(
+    batch: Batch, submit: Submit, *, at_once: int, store: Store, told: Callable[[Outcome], None]
+) -> tuple[Outcome, ...]:
+    """Have every order produced, `at_once` at a time. Out: an outcome for each row, in the table's order.
+
+    told: hears of each row as it ends. The summary in the store is renewed as rows end, and when the batch does, even
+    by KeyboardInterrupt, which is raised again.
+    """
+    done = {outcome.id: outcome for outcome in batch.refused}
+    for outcome in batch.refused:
+        told(outcome)
+    keep = _Keeper(batch, done, store)
+    waiting = iter(batch.orders)
+    running: dict[Future[Outcome], Order] = {}
+    threads = ThreadPoolExecutor(at_once, thread_name_prefix="row")
+    try:
+        while True:
+            # Only what can start is handed over: an urgent stop leaves no queue behind.
+            while len(running) < at_once and (order := next(waiting, None)) is not None:
+                running[threads.submit(submit, order)] = order
+            if not running:
+                break
+            landed, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+            for row in landed:
+                outcome = _landed(row, running.pop(row))
+                done[outcome.id] = outcome
+                told(outcome)
+            keep.now_and_then()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        keep.now()
+    return _in_order(batch, done)
+
+
+def _landed(row: Future[Outcome], order: Order) -> Outcome:
+    """What a submit gave; whatever it raised but Stopped is the row's own failure."""
+    try:
+        return row.result()
+    except Stopped:
+        raise
+    except Exception as error:  # one row in a thousand may meet what nobody foresaw
+        log.warning("row %s could not be submitted", order.id, exc_info=True)
+        return Outcome(id=order.id, state="failed", error=f"{type(error).__name__}: {error}", finished=_now())
+
+
+def _in_order(batch: Batch, done: dict[str, Outcome]) -> tuple[Outcome, ...]:
+    return tuple(done.get(name) or Outcome(id=name, state="waiting") for name in batch.ids)
+
+
+class _Keeper:
+    """Writes the summary: JSON for programs, CSV for people."""
+
+    def __init__(self, batch: Batch, done: dict[str, Outcome], store: Store) -> None:
+        self._batch, self._done, self._store = batch, done, store
+        self._last = time.monotonic()
+
+    def now_and_then(self) -> None:
+        if time.monotonic() - self._last > SUMMARY_EVERY_SECONDS:
+            self.now()
+
+    def now(self) -> None:
+        outcomes = _in_order(self._batch, self._done)
+        document = {"schema": "batch/1", "batch": self._batch.name, **summary(self._batch, outcomes)}
+        for name, text, media_type in (
+            ("summary.json", json.dumps(document, ensure_ascii=False), "application/json"),
+            ("summary.csv", as_csv(document["rows"]), "text/csv"),
+        ):
+            self._store.write(summary_key(self._batch, name), text.encode(), media_type)
+        self._last = time.monotonic()
+
+
+def summary_key(batch: Batch, name: str = "summary.csv") -> str:
+    """Where the store has the summary."""
+    return f"batches/{batch.name}/{name}"
+
+
+def summary(batch: Batch, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Counts by state, and a row for each: the document of `troupe batch`."""
+    orders = {order.id: order for order in batch.orders}
+    rows = []
+    for outcome in outcomes:
+        order = orders.get(outcome.id)
+        deadline = order.deadline if order else None
+        late = bool(deadline) and (outcome.finished or _now()) > str(deadline)
+        ordered = {"priority": order.priority if order else None, "deadline": deadline, "late": late}
+        rows.append({**asdict(outcome), **ordered, "others": list(outcome.others)})
+    counts = {state: sum(outcome.state == state for outcome in outcomes) for state in STATES}
+    return {"counts": counts, "rows": rows}
+
+
+def as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as a table that a spreadsheet opens without taking any cell for a formula."""
+    out = io.StringIO()
+    columns = ("id", "state", "programme", "shots", "rendered", "reused", "seconds", "finished", "deadline", "late")
+    writer = csv.writer(out)
+    writer.writerow((*columns, "error"))
+    for row in rows:
+        writer.writerow([_cell(row[column]) for column in (*columns, "error")])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def rows_at_once(settings: Settings) -> int:
+    """How many rows are produced side by side on this machine."""
+    return settings.batch.at_once or settings.workers or os.cpu_count() or 1

@@ -1,0 +1,194 @@
+"""A batch: rows isolated, bounded, in their order of urgency; a summary whatever happens."""
+
+import csv
+import io
+import json
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flows.batch import Batch, Outcome, as_csv, produce_order, read_orders, run_batch, summary, summary_key
+from flows.settings import Settings
+from flows.wiring import Wiring
+from s2v_model.contract import Stopped
+from tasks.domain.batch import Order
+from tasks.domain.errors import EngineMissing, EpisodeError
+from tests.fakes import FlatRenderer, MemoryStore
+
+TEMPLATE = """
+schema: episode/1
+id: any
+title: Hello
+language: en
+source: {script: "Anna: Welcome, {{name}}.\\n"}
+cast: {anna: {portrait: anna.png}}
+outputs: [{aspect: "16:9", height: 180, captions: [vtt]}]
+"""
+
+
+def orders(folder: Path, table: str, template: str | None = "t.yaml") -> Batch:
+    """The orders of a table in `folder`, with the template beside it."""
+    (folder / "t.yaml").write_text(TEMPLATE)
+    (folder / "table.csv").write_text(table)
+    return read_orders(str(folder / "table.csv"), template and str(folder / template), None, Settings())
+
+
+def many(num: int) -> Batch:
+    """A batch of orders that only fakes can produce."""
+    made = tuple(Order(id=f"e{number}", document="", folder="/") for number in range(num))
+    return Batch(name="many", orders=made, refused=(), ids=tuple(order.id for order in made))
+
+
+def done(order: Order) -> Outcome:
+    """A row that went well."""
+    return Outcome(id=order.id, state="done", programme=f"/p/{order.id}", finished="2026-01-01T00:00:00+00:00")
+
+
+def ignored(outcome: Outcome) -> None:
+    """Nobody listens."""
+
+
+def test_urgent_rows_go_first_and_a_wrong_row_stays_alone(tmp_path: Path) -> None:
+    """Priority, then deadline, then the table's order; a row without its words is refused, the others are orders."""
+    table = "id,name,priority,deadline\na,Ada,,\nb,Bo,low,\nc,Cy,high,\nd,,,\ne,Eve,,2026-01-02\nf,Flo,,2026-01-01\n"
+    batch = orders(tmp_path, table)
+
+    assert [order.id for order in batch.orders] == ["c", "f", "e", "a", "b"]
+    assert [(outcome.id, outcome.state) for outcome in batch.refused] == [("d", "wrong")]
+    assert "line 5 (d): the template asks for {{name}}" in batch.refused[0].error
+    assert batch.ids == ("a", "b", "c", "d", "e", "f")
+
+
+@pytest.mark.parametrize(
+    ("table", "template", "said"),
+    [
+        ("id,name\na,b\n", None, "no row has a template"),
+        ("id,name,titel\na,b,c\n", "t.yaml", "nothing asks for the column 'titel'"),
+        ("id,name,template\na,b,../other.yaml\n", None, "leads out of"),
+        ("id,name,template\na,b,gone.yaml\n", None, "no file 'gone.yaml'"),
+        ("id,name,brand\na,b,gone.yaml\n", "t.yaml", "no file 'gone.yaml'"),
+    ],
+)
+def test_a_table_that_cannot_be_run_is_refused_as_a_whole(
+    tmp_path: Path, table: str, template: str | None, said: str
+) -> None:
+    """What concerns the table, its templates or its brands is told before anything starts."""
+    with pytest.raises(EpisodeError, match=said):
+        orders(tmp_path, table, template)
+
+
+def test_an_order_opens_as_the_episode_it_says(tmp_path: Path) -> None:
+    """Paths of a row start at the template's folder, and the table's own is open to it; faults name the row."""
+    order = orders(tmp_path, "id,name,quality\na,Ada,final\n").orders[0]
+
+    assert (order.folder, order.roots, order.quality) == (str(tmp_path), (str(tmp_path),), "final")
+    assert "Welcome, Ada." in order.document
+
+
+def test_no_more_rows_run_at_once_than_allowed() -> None:
+    """Concurrency is bounded, and the outcomes are in the table's order."""
+    lock, now, most = threading.Lock(), 0, 0
+
+    def submit(order: Order) -> Outcome:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.01)
+        with lock:
+            now -= 1
+        return done(order)
+
+    batch = many(40)
+    outcomes = run_batch(batch, submit, at_once=4, store=MemoryStore(), told=ignored)
+
+    assert most == 4
+    assert tuple(outcome.id for outcome in outcomes) == batch.ids
+
+
+def test_a_row_that_raises_fails_alone() -> None:
+    """Whatever a submit raises is the outcome of that row."""
+
+    def submit(order: Order) -> Outcome:
+        if order.id == "e1":
+            raise RuntimeError("lost")
+        return done(order)
+
+    store, batch = MemoryStore(), many(3)
+    outcomes = run_batch(batch, submit, at_once=2, store=store, told=ignored)
+    kept = json.loads(store.read(summary_key(batch, "summary.json")) or b"")
+
+    assert [outcome.state for outcome in outcomes] == ["done", "failed", "done"]
+    assert outcomes[1].error == "RuntimeError: lost"
+    assert kept["counts"] == {"done": 2, "failed": 1, "wrong": 0, "waiting": 0}
+
+
+def test_an_interrupted_batch_leaves_a_summary() -> None:
+    """Rows that were not begun are waiting there."""
+
+    def submit(order: Order) -> Outcome:
+        if order.id == "e2":
+            raise Stopped
+        return done(order)
+
+    store, batch = MemoryStore(), many(5)
+    with pytest.raises(Stopped):
+        run_batch(batch, submit, at_once=1, store=store, told=ignored)
+    rows = list(csv.DictReader(io.StringIO((store.read(summary_key(batch)) or b"").decode())))
+
+    assert [row["state"] for row in rows] == ["done", "done", "waiting", "waiting", "waiting"]
+
+
+def test_no_cell_of_the_summary_is_a_formula() -> None:
+    """A spreadsheet that opens it runs nothing that came out of a table or an error."""
+    batch = replace(many(1), orders=())
+    document = summary(batch, [Outcome(id="e0", state="failed", error='=HYPERLINK("http://x")')])
+
+    assert "'=HYPERLINK" in as_csv(document["rows"])
+
+
+def test_a_row_that_ended_after_its_deadline_is_late() -> None:
+    """Also one that has not ended while its deadline has passed."""
+    batch = many(3)
+    deadlines = ("2026-01-02T00:00:00+00:00", "2025-12-31T00:00:00+00:00", None)
+    timed = tuple(replace(order, deadline=at) for order, at in zip(batch.orders, deadlines, strict=True))
+    rows = summary(replace(batch, orders=timed), [done(order) for order in timed])["rows"]
+
+    assert [row["late"] for row in rows] == [False, True, False]
+
+
+class Unequipped(Wiring):
+    """A machine without the renderer that is asked for."""
+
+    @property
+    def renderer(self) -> FlatRenderer:  # type: ignore[override]
+        """Never."""
+        raise EngineMissing("Install the extra: pip install 'troupe[wan]'.")
+
+
+@pytest.mark.data
+def test_rows_become_programmes_and_cost_nothing_again(tmp_path: Path, shared_data: Path) -> None:
+    """Each row is a programme, a second submission renders nothing; a missing engine is the row's failure."""
+    (tmp_path / "anna.png").write_bytes((shared_data / "portraits/synth_woman_80.jpg").read_bytes())
+    batch = orders(tmp_path, "id,name,title\na,Ada,=1+1\nb,Bo,\nc,Ada,\n")
+    settings = Settings(store=f"file:{tmp_path}/store")
+    wiring = Wiring(settings)
+    wiring.__dict__["renderer"] = FlatRenderer()
+
+    def submit(order: Order) -> Outcome:
+        return produce_order(order, wiring=wiring, watch=lambda done, total: None)
+
+    first = run_batch(batch, submit, at_once=1, store=wiring.store, told=ignored)
+    again = run_batch(batch, submit, at_once=1, store=wiring.store, told=ignored)
+    wiring.close()
+    final = Unequipped(settings, quality="final")
+    missing = produce_order(batch.orders[0], wiring=final, watch=lambda done, total: None)
+    final.close()
+
+    assert [(o.state, o.rendered, o.reused) for o in first] == [("done", 1, 0), ("done", 1, 0), ("done", 0, 1)]
+    assert [(o.state, o.rendered) for o in again] == [("done", 0)] * 3
+    assert [o.revision for o in first] == [o.revision for o in again]
+    assert (missing.state, "pip install" in missing.error) == ("failed", True)
