@@ -39,6 +39,9 @@ POLICY: dict[Stage, Policy] = {
     tasks.diarize.diarize: Policy(title="tell the speakers apart", retries=1, key=tasks.diarize.key),
     tasks.diarize.listen: Policy(title="find the speech in the tracks", retries=1, key=tasks.diarize.listen_key),
     tasks.transcribe.transcribe: Policy(title="find the words", retries=1, key=tasks.transcribe.key),
+    tasks.transcribe.transcribe_tracks: Policy(
+        title="find the words of the tracks", retries=1, key=tasks.transcribe.tracks_key
+    ),
     tasks.cast.portray: Policy(title="prepare the portraits", key=tasks.cast.portray_key),
     tasks.cast.recognise: Policy(title="recognise the voices"),
     tasks.cast.cast: Policy(title="cast the speakers"),

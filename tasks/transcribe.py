@@ -142,6 +142,27 @@ def transcribe_tracks(
     return tuple(replace(utterance, id=f"u{place:04d}") for place, utterance in enumerate(ordered))
 
 
+def tracks_key(
+    tracks: tuple[tuple[str, Recording], ...],
+    turns: tuple[Turn, ...],
+    transcript: Transcript | None,
+    language: str,
+    by: EngineId,
+) -> str:
+    """What the utterances of tracks depend on."""
+    speech = [(name, recording.speech.sha256) for name, recording in tracks]
+    return digest(
+        {
+            "revision": REVISION,
+            "tracks": speech,
+            "turns": turns,
+            "transcript": transcript,
+            "language": language,
+            "by": by,
+        }
+    )
+
+
 def _cues(
     speech: Int16Array,
     transcript: Transcript | None,
