@@ -34,6 +34,10 @@ class Evaluate(Protocol):
         ...
 
 
+Caching = Callable[[Evaluate], Evaluate]
+"""Puts something in front of the network, afresh for every chunk."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
     """What a take is made from, on the device."""
@@ -86,7 +90,7 @@ class ChunkLoop:
         sampling: Sampling,
         *,
         batch_guidance: bool = True,
-        cache: Callable[[Evaluate], Evaluate] | None = None,
+        cache: Caching | None = None,
         note: Note | None = None,
     ) -> None:
         """batch_guidance: both branches in one batch. cache: wraps the network afresh for every chunk."""

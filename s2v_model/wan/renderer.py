@@ -31,7 +31,7 @@ from s2v_model.contract import (
     UInt8Array,
     Watch,
 )
-from s2v_model.wan.chunks import Chunk, ChunkLoop, Inputs, State
+from s2v_model.wan.chunks import Caching, Chunk, ChunkLoop, Inputs, Note, State
 from s2v_model.wan.config import NATIVE_RATE_HZ, NUM_LOST_FRAMES, SIZE_MULTIPLE_PX
 from s2v_model.wan.fitting import pose_chunks, pose_stride, to_pixels, to_signed
 from s2v_model.wan.hub import Hubs
@@ -124,7 +124,7 @@ class WanRenderer:
             refuse_what_cannot_fit(self.models.config, load, torch.cuda.mem_get_info(self.models.device)[1])
         try:
             with self.models.beating(progress.beat):
-                loop = self._loop(take)
+                loop = self.loop(take, self.cache)
                 state = _restored(saved[-1], len(saved), loop) if saved else None
                 yield from loop.run(state, on_step=progress.stepped)
         except torch.OutOfMemoryError as error:
@@ -149,8 +149,8 @@ class WanRenderer:
             pose=take.pose_video is not None,
         )
 
-    def _loop(self, take: Take) -> ChunkLoop:
-        """The loop over this take, its inputs on the device."""
+    def loop(self, take: Take, cache: Caching | None = None, note: Note | None = None) -> ChunkLoop:
+        """The loop over this take, its inputs on the device. cache, note: as ChunkLoop has them."""
         num_chunks = self.num_chunks(take.num_frames)
         options, models = self.options, self.models
         negative = None
@@ -165,9 +165,14 @@ class WanRenderer:
             pose=self._pose(take, num_chunks),
         )
         return ChunkLoop(
-            models.transformer, models.vae, inputs, options.sampling,
-            batch_guidance=options.batch_guidance, cache=self.cache,
-        )  # fmt: skip
+            models.transformer,
+            models.vae,
+            inputs,
+            options.sampling,
+            batch_guidance=options.batch_guidance,
+            cache=cache,
+            note=note,
+        )
 
     def _driving(self, take: Take) -> Float32Array:
         """Speech, or for a song its vocal stem, behind the pre-roll's silence."""

@@ -4,6 +4,7 @@ In: a function that gives the velocity, noise drawn by the caller. Out: latents.
 The solvers are diffusers' own; only the schedule is ours, because theirs is not the published one. SPEC, section 5.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -64,6 +65,9 @@ def _solver(schedule: Schedule) -> UniPCMultistepScheduler | DPMSolverMultistepS
     """A fresh solver: its memory of earlier steps belongs to one chunk."""
     kinds = {"unipc": UniPCMultistepScheduler, "dpm++": DPMSolverMultistepScheduler}
     solver = kinds[schedule.solver](prediction_type="flow_prediction", use_flow_sigmas=True)
-    solver.set_timesteps(len(schedule.timesteps))
+    with warnings.catch_warnings():
+        # Diffusers turns a tensor into an array the old way, for sigmas that are replaced below.
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        solver.set_timesteps(len(schedule.timesteps))
     solver.sigmas, solver.timesteps = schedule.sigmas, schedule.timesteps
     return solver

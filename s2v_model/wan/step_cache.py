@@ -6,17 +6,17 @@ Nothing is published for this checkpoint: `python -m s2v_model.wan.calibrate` me
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from s2v_model.contract import RendererMissing
-from s2v_model.wan.chunks import Evaluate
+from s2v_model.wan.chunks import Caching, Evaluate
 
 KEPT_AT_START, KEPT_AT_END = 0.2, 0.05
-"""Share of the steps that are always asked: the first ones lay out the picture, the last one finishes it."""
+"""Shares of the steps that are always asked: the first ones lay out the picture, the last one finishes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class StepCache:
         return velocity * scale
 
 
-def step_cache(option: str, steps: int, solver: str, shift: float) -> Callable[[Evaluate], Evaluate] | None:
+def step_cache(option: str, steps: int, solver: str, shift: float) -> Caching | None:
     """Of the option `step_cache`: "" is off, "SHARE" skips a share of the steps evenly, "SHARE:FILE" by a calibration.
 
     Raises RendererMissing for a share outside 0 .. 0.75, or a calibration of another schedule.
