@@ -125,9 +125,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 class EspeakVoice:
-    """espeak-ng 1.52 through one long-lived child process, which is started when first needed and again when it
-    dies.
-    """
+    """espeak-ng 1.52 through one long-lived child process; one that dies is replaced with the next text."""
 
     def __init__(self) -> None:
         """Raises EngineMissing without the library's package."""
@@ -179,11 +177,6 @@ class EspeakVoice:
             raise EngineError(f"the voice engine espeak failed on a text of {len(clean)} characters: {head['error']}.")
         return _spoken(clean, head["events"], np.frombuffer(body, "=i2"), head["rate_hz"])
 
-    def resolve(self, voice: str, language: str) -> str:
-        """See the Protocol."""
-        name, _ = self._resolve(voice, language)
-        return f"{name.partition('+')[0]}/{voice.rpartition('/')[2]}"
-
     def catalogue(self, language: str) -> tuple[VoiceFacts, ...]:
         """See the Protocol."""
         code = catalogue.espeak_language(language, self._languages)
@@ -206,9 +199,14 @@ class EspeakVoice:
                 self._child = None
 
     @cached_property
-    def _languages(self) -> frozenset[str]:
+    def _languages(self) -> dict[str, str]:
+        """The library's identifier for each language code; languages whose dictionary is not shipped are left out."""
         head, _ = self._ask({"ask": "facts"}, ANSWER_SECONDS)
-        return frozenset(code.lower() for codes in head["voices"] for code in codes)
+        return {
+            code.lower(): identifier
+            for code, identifier in head["voices"]
+            if (self._data / f"{code.split('-')[0]}_dict").is_file()
+        }
 
     @cached_property
     def _weights(self) -> str:
@@ -233,10 +231,10 @@ class EspeakVoice:
             code = wanted
         known = catalogue.BY_NAME.get(parts[2])
         if known is not None:
-            return f"{code}+{known.espeak}", known.pitch
+            return f"{self._languages[code]}+{known.espeak}", known.pitch
         if not (self._data / "voices" / "!v" / parts[2]).is_file():
             raise CastError(f"voice {voice!r}: espeak has no variant {parts[2]!r}.", remedy=_HOW_TO_NAME)
-        return f"{code}+{parts[2]}", 50
+        return f"{self._languages[code]}+{parts[2]}", 50
 
     def _ask(self, request: dict[str, Any], seconds: float) -> tuple[dict[str, Any], bytes]:
         """Ask the child; one that died is replaced once."""
