@@ -55,6 +55,8 @@ _TOKEN = re.compile(
     r"|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
 _VOICE_ID = re.compile(r"([A-Za-z0-9-]{2,40})/([A-Za-z0-9_ -]{1,40})")
+_WITHOUT_DICTIONARY = frozenset({"fo", "kaa", "xex"})
+"""Languages that the library lists and its package has no dictionary for."""
 _STRESS = str.maketrans("", "", "ˈˌ")
 
 
@@ -200,13 +202,9 @@ class EspeakVoice:
 
     @cached_property
     def _languages(self) -> dict[str, str]:
-        """The library's identifier for each language code; languages whose dictionary is not shipped are left out."""
+        """The library's identifier for each language code."""
         head, _ = self._ask({"ask": "facts"}, ANSWER_SECONDS)
-        return {
-            code.lower(): identifier
-            for code, identifier in head["voices"]
-            if (self._data / f"{code.split('-')[0]}_dict").is_file()
-        }
+        return {code.lower(): identifier for code, identifier in head["voices"] if code not in _WITHOUT_DICTIONARY}
 
     @cached_property
     def _weights(self) -> str:
