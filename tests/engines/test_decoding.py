@@ -33,10 +33,11 @@ def test_stretches_tile_the_span():
 
 
 def test_a_change_is_found_where_it_is():
-    """Voice 0 for two seconds, then voice 1."""
+    """Voice 0 for two seconds, then voice 1; a moment of both between them lasts 0.4 s at most."""
     found = path([0] * 10 + [1] * 10)
-    assert [voices for _, _, voices in found] == [frozenset({0}), frozenset({1})]
-    assert abs(found[0][1] - 10 * STEP) <= 1_600
+    assert (found[0][2], found[-1][2]) == (frozenset({0}), frozenset({1}))
+    assert abs(found[0][1] - 10 * STEP) <= 4_800
+    assert found[-1][0] - found[0][1] <= 6_400
 
 
 def test_one_odd_window_changes_nothing():

@@ -112,7 +112,8 @@ def test_two_samples_of_one_person_are_a_doubt():
     """A voice that is equally like two samples is given to neither."""
     found = match({"S1": voice(0.95)}, {"anna": voice(1), "anne": voice(0.99)})
     assert found.matches == ()
-    assert (found.doubts[0].reason, found.doubts[0].rival) == ("two samples", "anne")
+    assert found.doubts[0].reason == "two samples"
+    assert {found.doubts[0].closest[0][0], found.doubts[0].rival} == {"anna", "anne"}
 
 
 def test_an_unknown_voice_is_a_doubt():
@@ -149,7 +150,15 @@ def sound_of(path: Path, folder: Path) -> np.ndarray:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("episode", ["dev_sim_2spk", "dev_sim_3spk", "dev_sim_4spk_music", "dev_sim_6spk_noisy"])
+@pytest.mark.parametrize(
+    "episode",
+    [
+        "dev_sim_2spk",
+        pytest.param("dev_sim_3spk", marks=pytest.mark.release),
+        pytest.param("dev_sim_4spk_music", marks=pytest.mark.release),
+        "dev_sim_6spk_noisy",
+    ],
+)
 def test_every_voice_of_an_episode_finds_its_sample(prints, shared_data, tmp_path, episode):
     """Of all samples of the episode's cast the right one, for each speaker of the reference, without a doubt.
 

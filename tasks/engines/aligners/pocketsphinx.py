@@ -33,9 +33,9 @@ Float32Array = npt.NDArray[np.float32]
 
 REVISION = 1
 RATE_HZ, GRID = 16_000, 100
-WINDOW_SECONDS = 30
-FILL = 0.8
-"""A window is given the words that take this share of it at the speech's own pace ..."""
+WINDOW_SECONDS = 20
+FILLS = (0.8, 0.6, 0.45)
+"""A window is given the words that take this share of it at the speech's own pace; fewer where they are too many ..."""
 KEEP = 0.75
 """... and only this share of them is kept: the last ones take up what is left of the window."""
 MAX_WORD_SECONDS = 4
@@ -86,7 +86,7 @@ class PocketsphinxAligner:
         """See the Protocol."""
         if not words:
             return ()
-        if language.split("-", maxsplit=1)[0].lower() == "en" and speech.size:
+        if language.lower().partition("-")[0] == "en" and speech.size:
             try:
                 with self._lock:
                     found = self._found(speech, words, watch)
@@ -115,31 +115,36 @@ class PocketsphinxAligner:
     ) -> tuple[int, int]:
         """Align the words from `first` on in the window at `start` (frames); returns where the next one begins."""
         left = speech.size * GRID // RATE_HZ - start
-        whole = left <= WINDOW_SECONDS * GRID * 3 // 2
-        frames = left if whole else WINDOW_SECONDS * GRID
-        count = len(tokens) - first
-        if not whole:
-            letters = np.cumsum([len(token) + 1 for token in tokens[first:]])
-            count = max(1, int(np.searchsorted(letters, FILL * letters[-1] * frames / left)))
-        here = [i for i in range(first, first + count) if tokens[i]]
+        frames = left if left <= WINDOW_SECONDS * GRID * 3 // 2 else WINDOW_SECONDS * GRID
         samples = speech[start * RATE_HZ // GRID : (start + frames) * RATE_HZ // GRID]
-        sounds = self._decode(samples, [tokens[i] for i in here]) if here else []
-        kept = len(sounds) if whole else max(1, int(KEEP * len(sounds)))
-        for i, sound in zip(here[:kept], sounds, strict=False):
-            moved = tuple((name, a + start, b + start) for name, a, b in sound.phones)
-            found[i] = _Sound(sound.first + start, sound.last + start, moved)
-        if whole:
+        if frames == left:
+            here = [i for i in range(first, len(tokens)) if tokens[i]]
+            _keep(found, here, self._decode(samples, tokens, here), start)
             return start, len(tokens)
-        if not here:
-            return start, first + count
-        return start + sounds[kept - 1].last, here[kept - 1] + 1
+        letters = np.cumsum([len(token) + 1 for token in tokens[first:]])
+        for fill in FILLS:
+            count = max(1, int(np.searchsorted(letters, fill * letters[-1] * frames / left)))
+            here = [i for i in range(first, first + count) if tokens[i]]
+            if not here:
+                return start, first + count
+            try:
+                sounds = self._decode(samples, tokens, here)[: max(1, int(KEEP * len(here)))]
+                _keep(found, here, sounds, start)
+            except _NotFound:
+                if fill == FILLS[-1]:
+                    raise
+                continue
+            return start + sounds[-1].last, here[len(sounds) - 1] + 1
+        raise AssertionError("the last fill returns or raises")
 
-    def _decode(self, samples: Float32Array, tokens: list[str]) -> list[_Sound]:
-        """Two passes over one window: words, then their phones. Raises _NotFound."""
+    def _decode(self, samples: Float32Array, tokens: list[str], here: list[int]) -> list[_Sound]:
+        """Two passes over one window: the words `here`, then their phones. Raises _NotFound."""
+        if not here:
+            return []
         pcm = (np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes()
         decoder = self._decoder
         try:
-            decoder.set_align_text(" ".join(tokens))
+            decoder.set_align_text(" ".join(tokens[i] for i in here))
             self._run(pcm)
             if decoder.seg() is None or decoder.hyp() is None:
                 raise _NotFound("the words do not fit the sound")
@@ -159,10 +164,8 @@ class PocketsphinxAligner:
             for word in alignment
             if not word.name.startswith(("<", "["))
         ]
-        if len(sounds) != len(tokens):
-            raise _NotFound(f"{len(sounds)} of {len(tokens)} words were found")
-        if max(sound.last - sound.first for sound in sounds) > MAX_WORD_SECONDS * GRID:
-            raise _NotFound("a word takes too long to have been said")
+        if len(sounds) != len(here):
+            raise _NotFound(f"{len(sounds)} of {len(here)} words were found")
         return sounds
 
     def _run(self, pcm: bytes) -> None:
@@ -211,6 +214,15 @@ class PocketsphinxAligner:
         for path in sorted([*(folder / "en-us").iterdir(), folder / "cmudict-en-us.dict"]):
             digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
+
+
+def _keep(found: list[_Sound | None], here: list[int], sounds: list[_Sound], start: int) -> None:
+    """Enter the sounds of a window that begins at frame `start`. Raises _NotFound for one far too long."""
+    if any(sound.last - sound.first > MAX_WORD_SECONDS * GRID for sound in sounds):
+        raise _NotFound("a word takes too long to have been said")
+    for i, sound in zip(here, sounds, strict=False):
+        moved = tuple((name, a + start, b + start) for name, a, b in sound.phones)
+        found[i] = _Sound(sound.first + start, sound.last + start, moved)
 
 
 def _aligned(words: tuple[str, ...], found: list[_Sound | None], num_frames: int) -> tuple[AlignedWord, ...]:

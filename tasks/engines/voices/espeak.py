@@ -55,6 +55,8 @@ _TOKEN = re.compile(
     r"|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
 _VOICE_ID = re.compile(r"([A-Za-z0-9-]{2,40})/([A-Za-z0-9_ -]{1,40})")
+_WITHOUT_DICTIONARY = frozenset({"fo", "kaa", "xex"})
+"""Languages that the library lists and its package has no dictionary for."""
 _STRESS = str.maketrans("", "", "ˈˌ")
 
 
@@ -125,9 +127,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 class EspeakVoice:
-    """espeak-ng 1.52 through one long-lived child process, which is started when first needed and again when it
-    dies.
-    """
+    """espeak-ng 1.52 through one long-lived child process; one that dies is replaced with the next text."""
 
     def __init__(self) -> None:
         """Raises EngineMissing without the library's package."""
@@ -179,11 +179,6 @@ class EspeakVoice:
             raise EngineError(f"the voice engine espeak failed on a text of {len(clean)} characters: {head['error']}.")
         return _spoken(clean, head["events"], np.frombuffer(body, "=i2"), head["rate_hz"])
 
-    def resolve(self, voice: str, language: str) -> str:
-        """See the Protocol."""
-        name, _ = self._resolve(voice, language)
-        return f"{name.partition('+')[0]}/{voice.rpartition('/')[2]}"
-
     def catalogue(self, language: str) -> tuple[VoiceFacts, ...]:
         """See the Protocol."""
         code = catalogue.espeak_language(language, self._languages)
@@ -206,9 +201,10 @@ class EspeakVoice:
                 self._child = None
 
     @cached_property
-    def _languages(self) -> frozenset[str]:
+    def _languages(self) -> dict[str, str]:
+        """The library's identifier for each language code."""
         head, _ = self._ask({"ask": "facts"}, ANSWER_SECONDS)
-        return frozenset(code.lower() for codes in head["voices"] for code in codes)
+        return {code.lower(): identifier for code, identifier in head["voices"] if code not in _WITHOUT_DICTIONARY}
 
     @cached_property
     def _weights(self) -> str:
@@ -233,10 +229,10 @@ class EspeakVoice:
             code = wanted
         known = catalogue.BY_NAME.get(parts[2])
         if known is not None:
-            return f"{code}+{known.espeak}", known.pitch
+            return f"{self._languages[code]}+{known.espeak}", known.pitch
         if not (self._data / "voices" / "!v" / parts[2]).is_file():
             raise CastError(f"voice {voice!r}: espeak has no variant {parts[2]!r}.", remedy=_HOW_TO_NAME)
-        return f"{code}+{parts[2]}", 50
+        return f"{self._languages[code]}+{parts[2]}", 50
 
     def _ask(self, request: dict[str, Any], seconds: float) -> tuple[dict[str, Any], bytes]:
         """Ask the child; one that died is replaced once."""

@@ -74,13 +74,14 @@ class Library:
         self._library.espeak_SetSynthCallback(self._callback)
 
     def facts(self) -> dict[str, object]:
-        """Version, and for each language voice its language codes, first the one to name it by."""
+        """Version, rate, and for each language voice its code and its identifier, the one name that always loads it."""
         listed = self._library.espeak_ListVoices(None)
         voices = []
         index = 0
         while listed[index]:
             entry = listed[index].contents
-            voices.append(_languages(entry.languages))
+            # ctypes stops at the first 0: the first code of "priority code 0" triples, past its priority.
+            voices.append([entry.languages[1:].decode("ascii", "ignore"), entry.identifier.decode("utf-8", "ignore")])
             index += 1
         return {"version": self._library.espeak_Info(None).decode(), "rate_hz": self.rate_hz, "voices": voices}
 
@@ -115,11 +116,6 @@ class Library:
                 self._events.append((event.type, event.sample, event.text_position, event.length, symbol))
             index += 1
         return 0
-
-
-def _languages(raw: bytes) -> list[str]:
-    """The first code of "priority code 0" triples: ctypes stops at the first 0."""
-    return [raw[1:].decode("ascii", "ignore")] if raw else []
 
 
 def answer(library: Library, request: dict[str, object]) -> tuple[dict[str, object], bytes]:
