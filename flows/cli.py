@@ -149,6 +149,29 @@ def doctor(
     _show(examine(fetch=fetch, wan=wan), as_json)
 
 
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen at.")] = 4200,
+) -> None:
+    """Run Prefect's server, the deployments and a worker for each pool on this machine."""
+    from importlib import import_module
+
+    from flows.settings import load_settings
+
+    raise typer.Exit(import_module("infra.running").serve(load_settings(), host=host, port=port))
+
+
+@app.command()
+def worker(
+    pool: Annotated[str, typer.Argument(metavar="POOL", help="A work pool: `cpu`, or one that `pools` names.")],
+) -> None:
+    """Work for a pool of the Prefect server that is configured, until stopped."""
+    from importlib import import_module
+
+    raise typer.Exit(import_module("infra.running").run_worker(pool))
+
+
 def _show(result: dict[str, Any], as_json: bool) -> None:
     """One JSON document, or the lines under "text"."""
     if as_json:

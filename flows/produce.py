@@ -36,7 +36,7 @@ def produce(path: str, store: str | None = None, quality: str | None = None) -> 
     try:
         choices = choices_for(episode, wiring)
         with Direct(settings, wiring, Silent(), record) as direct:
-            programmes = production(episode, choices, Steps(direct))
+            programmes = production(episode, choices, Steps(direct, episode.id))
         return published(programmes, record, wiring.workspace)
     finally:
         wiring.close()

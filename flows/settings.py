@@ -77,6 +77,14 @@ class S3(_Group):
     public_endpoint: str = Field("", description="Address that presigned links are signed for, where it differs.")
 
 
+class Production(_Group):
+    """How shots are handed to work pools."""
+
+    shard_seconds: float = Field(300.0, ge=1, le=7200, description="Longest shard, in seconds of GPU.")
+    poll_seconds: float = Field(3.0, ge=0.1, le=60, description="How often a producing run asks how its shards are.")
+    drain_seconds: float = Field(0.0, ge=0, le=3600, description="A worker that stops lets its run go on for so long.")
+
+
 class Settings(BaseSettings):
     """Everything that is set once for a machine, and not in an episode."""
 
@@ -90,6 +98,9 @@ class Settings(BaseSettings):
     workers: int = Field(0, ge=0, le=256, description="Clips rendered at once; 0 for one a core.")
     require_consent: bool = Field(False, description="A portrait without a consent record is an error.")
     gpu_hour_price: float = Field(0.0, ge=0, description="Price of a GPU hour, for quotes.")
+    pools: dict[str, str] = Field(
+        default_factory=dict, description='Work pool that renders for a renderer, by its name: `wan-s2v = "gpu"`.'
+    )
     log: str = Field("warning", pattern="^(debug|info|warning|error)$", description="Level of the log.")
     engines: Engines = Engines()
     sound: Sound = Sound()
@@ -98,6 +109,7 @@ class Settings(BaseSettings):
     inputs: Inputs = Inputs()
     batch: Batches = Batches()
     s3: S3 = S3()
+    production: Production = Production()
 
     @classmethod
     def settings_customise_sources(
@@ -132,6 +144,16 @@ def _first(error: ValidationError) -> str:
     if finding["type"] == "extra_forbidden":
         return f"there is no setting {name!r}."
     return f"{name}: {finding['msg'].lower()}."
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """The GPUs that this process may use, as CUDA names them; "0" where nothing is said."""
+    return tuple(part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",") if part.strip())
+
+
+def inherited(**others: str) -> dict[str, str]:
+    """The environment of a child process: this one's, with `others`."""
+    return {**os.environ, **others}
 
 
 def prefect_api_url() -> str | None:

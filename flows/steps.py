@@ -15,31 +15,70 @@ from prefect.futures import as_completed
 from prefect.states import Completed
 from prefect.tasks import Task
 
+import tasks.render
 from flows.direct import Direct, cost_of
+from flows.distribute import Distribution
 from flows.memory import identity
 from flows.policy import BACKOFF_SECONDS, POLICY, Policy, Stage, may_pass
 from flows.record import Tally
+from tasks.domain.editing import Clip, Shot
 
 
 class Steps:
     """A `Run` (flows/pipeline.py) inside a flow run."""
 
-    def __init__(self, direct: Direct) -> None:
-        self.direct = direct
+    def __init__(self, direct: Direct, episode: str) -> None:
+        """episode: its id, by which runs in work pools are called."""
+        self.direct, self.episode = direct, episode
 
     def __call__(self, stage: Stage, *values: Any) -> Any:
         """One task, called what the stage does."""
-        return self._each(stage, [values], [POLICY[stage].title])[0]
+        with self.direct.record.tally(stage.__name__) as tally:
+            return self._tasks(stage, [values], [POLICY[stage].title], tally)[0]
 
     def each(self, stage: Stage, items: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """One task for each piece of work; clips longest first, as many at once as the flow's task runner allows."""
-        title = POLICY[stage].title
-        return self._each(stage, items, [f"{title}: {_label(item, place)}" for place, item in enumerate(items)])
+        """One task for each piece of work; clips longest first, as many at once as the flow's task runner allows.
 
-    def _each(self, stage: Stage, items: Sequence[tuple[Any, ...]], told: Sequence[str]) -> list[Any]:
+        Shots whose renderer has a work pool go there, as one task that waits for all of them.
+        """
+        title = POLICY[stage].title
+        with self.direct.record.tally(stage.__name__, len(items)) as tally:
+            pools = self._pools(items) if stage is tasks.render.render else {}
+            here = [place for place in range(len(items)) if place not in pools]
+            told = [f"{title}: {_label(items[place], place)}" for place in here]
+            done = dict(zip(here, self._tasks(stage, [items[place] for place in here], told, tally), strict=True))
+            for pool in sorted(set(pools.values())):
+                own = [place for place in pools if pools[place] == pool]
+                clips = self._on_pool(pool, [items[place][0] for place in own], f"{title} on {pool}", tally)
+                done |= dict(zip(own, clips, strict=True))
+            return [done[place] for place in range(len(items))]
+
+    def _pools(self, items: Sequence[tuple[Any, ...]]) -> dict[int, str]:
+        """The work pool of each shot that has one, by the setting `pools`."""
+        named = self.direct.wiring.settings.pools
+        return {place: named[shot.renderer] for place, (shot,) in enumerate(items) if shot.renderer in named}
+
+    def _on_pool(self, pool: str, shots: Sequence[Shot], title: str, tally: Tally) -> list[Clip]:
+        away = Distribution(direct=self.direct, pool=pool, episode=self.episode)
+
+        def wait() -> None:
+            away.render(shots)  # not a parameter of the task: Prefect would look through every value
+
+        try:
+            task(name=title, task_run_name=title, cache_policy=NO_CACHE, persist_result=False)(wait)()
+        finally:
+            tally.remembered += away.num_reused
+            tally.retries += away.num_retries
+            notes = self.direct.record.notes
+            notes["gpu_seconds"] = round(notes.get("gpu_seconds", 0.0) + away.gpu_seconds, 3)
+        return [away.clips[shot.fingerprint] for shot in shots]
+
+    def _tasks(self, stage: Stage, items: Sequence[tuple[Any, ...]], told: Sequence[str], tally: Tally) -> list[Any]:
+        """Each piece of work as a task in this process."""
         policy = POLICY[stage]
         names = [identity(stage, item) or str(place) for place, item in enumerate(items)]
         work = dict(zip(names, items, strict=True))
+        labels = dict(zip(names, told, strict=True))
         calls: list[Tally] = []
         done: dict[str, Any] = {}
 
@@ -50,23 +89,21 @@ class Steps:
             return Completed(name="Reused", message="It was in the store.") if own.remembered else Completed()
 
         ordered = _as_task(step, policy)
-        with self.direct.record.tally(stage.__name__, len(items)) as tally:
-            try:
-                labels = dict(zip(names, told, strict=True))
-                if policy.in_processes:
-                    order = sorted(work, key=lambda name: -cost_of(work[name]))
-                    for future in as_completed([ordered.submit(labels[name], name) for name in order]):
-                        future.result()
-                else:
-                    for name in work:
-                        ordered.submit(labels[name], name).result()
-            except BaseException:
-                self.direct.request_stop()
-                raise
-            finally:
-                tally.remembered += len(items) - len(work) + sum(own.remembered for own in calls)
-                tally.retries += max(0, len(calls) - len(work))
-                tally.cpu_seconds += sum(own.cpu_seconds for own in calls)
+        try:
+            if policy.in_processes:
+                order = sorted(work, key=lambda name: -cost_of(work[name]))
+                for future in as_completed([ordered.submit(labels[name], name) for name in order]):
+                    future.result()
+            else:
+                for name in work:
+                    ordered.submit(labels[name], name).result()
+        except BaseException:
+            self.direct.request_stop()
+            raise
+        finally:
+            tally.remembered += len(items) - len(work) + sum(own.remembered for own in calls)
+            tally.retries += max(0, len(calls) - len(work))
+            tally.cpu_seconds += sum(own.cpu_seconds for own in calls)
         return [done[name] for name in names]
 
 

@@ -69,6 +69,13 @@ class Wiring:
         """Where everything is kept."""
         return tasks.engines.stores.load(self.settings.store, self._store_options)
 
+    def over(self, store: str) -> "Wiring":
+        """The same engines over another store: a renderer that keeps nothing of its own there stays loaded."""
+        other = Wiring(self.settings.model_copy(update={"store": store}), quality=self.quality, fetched=self._fetched)
+        if self.renderer.traits().name != "puppet":  # the puppet keeps its portrait set-up in the store
+            other.__dict__["renderer"] = self.renderer
+        return other
+
     @property
     def _store_options(self) -> dict[str, Any]:
         s3 = self.settings.s3
@@ -108,6 +115,8 @@ class Wiring:
     def _renderer_options(self, name: str) -> dict[str, Any]:
         if name == "puppet":
             return {"models": {file: str(path) for file, path in self._models.items()}, "setup_cache": self.setups}
+        if ":" in name:
+            return {}
         return {**self.settings.engines.wan, "checkpoint": self.settings.engines.wan_checkpoint}
 
     @cached_property

@@ -17,13 +17,14 @@ _BACKENDS = {
 
 
 def load(name: str, options: Mapping[str, Any]) -> Renderer:
-    """The renderer called `name`, built with its own `options`.
+    """The renderer called `name`, or of a function "MODULE:FUNCTION" elsewhere, built with its own `options`.
 
     Raises RendererMissing for an unknown name or a backend whose packages are not installed.
     """
-    if name not in _BACKENDS:
+    place = _BACKENDS.get(name, name)
+    if ":" not in place:
         raise RendererMissing(f"There is no renderer {name!r}. Known are: {', '.join(sorted(_BACKENDS))}.")
-    module, attribute = _BACKENDS[name].split(":")
+    module, attribute = place.split(":")
     try:
         backend = import_module(module)
     except ModuleNotFoundError as error:

@@ -1,0 +1,236 @@
+"""Hands shots to a work pool and collects their clips: the producing flow's side of `render_shots`.
+
+One loop waits for all shards, owns their retries, and takes clips from the store, never from memory. How the shots were
+dealt out is kept in the store too, and idempotency keys are made of (production, shard, attempt): a producing run that
+follows one that died finds the runs which that one began.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkerFilter,
+    WorkerFilterStatus,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, WorkerStatus
+from prefect.context import TaskRunContext
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.states import Cancelling
+
+from flows.direct import Direct
+from flows.render_shots import REFUSED, STORE
+from flows.shards import MAX_ATTEMPTS, Shard, deal, without
+from tasks.domain.editing import Clip, Shot
+from tasks.domain.errors import EngineError, SettingsError, StoreError
+from tasks.formats.canonical import digest
+
+log = logging.getLogger(__name__)
+
+DEPLOYMENT = "render-shots/{pool}"
+_DEALT = "shards"
+_AT_ONCE = 200
+_SETTLE_SECONDS = 6.0
+"""A run declared dead by a server that was away itself is revived by its worker within so long."""
+
+Value = TypeVar("Value")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One shard on its way."""
+
+    number: int
+    shard: Shard
+    begun: int = 0
+    attempt: int = 0
+    run: FlowRun | None = None
+    crashed_at: float | None = None
+
+
+@dataclass(slots=True)
+class Distribution:
+    """Renders shots on a work pool, for one producing run."""
+
+    direct: Direct
+    pool: str
+    episode: str
+    clips: dict[str, Clip] = field(default_factory=dict)
+    """By fingerprint, as they are found in the store."""
+    num_reused: int = 0
+    num_retries: int = 0
+    gpu_seconds: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+    def render(self, shots: Sequence[Shot]) -> dict[str, Clip]:
+        """The clip of every shot, by fingerprint. Called inside a task run, whose children the shards become.
+
+        Raises EngineError where shards failed; what others rendered is kept.
+        """
+        wanted = tuple({shot.fingerprint: shot for shot in shots}.values())
+        missing = self._missing(wanted)
+        self.num_reused = len(shots) - len(missing)
+        if not missing:
+            return self.clips
+        with get_client(sync_client=True) as client:
+            shards = self._dealt(wanted, missing, client)
+            production = digest([shot.fingerprint for shot in wanted])
+            self._run_all(shards, production, client)
+        if self.failures:
+            raise EngineError(" ".join(self.failures[:2]))
+        return self.clips
+
+    def _missing(self, shots: Sequence[Shot]) -> tuple[Shot, ...]:
+        """The shots whose clips the store does not have; the clips of the others are taken along."""
+        missing = []
+        for shot in shots:
+            if shot.fingerprint in self.clips:
+                continue
+            clip = self._patiently(partial(self.direct.wiring.workspace.clip, shot.fingerprint))
+            if clip is None:
+                missing.append(shot)
+            else:
+                self.clips[shot.fingerprint] = clip
+        return tuple(missing)
+
+    def _dealt(self, wanted: Sequence[Shot], missing: Sequence[Shot], client: SyncPrefectClient) -> list[Shard]:
+        """Shards as the first producing run of this plan dealt them, and new ones for what those do not hold."""
+        workspace = self.direct.wiring.workspace
+        name = digest([shot.fingerprint for shot in wanted])
+        known = self._patiently(lambda: workspace.recall(_DEALT, name, tuple[Shard, ...])) or ()
+        longest = self.direct.wiring.settings.production.shard_seconds
+        added = deal(without(known, missing), workers=self._num_workers(client), longest_seconds=longest)
+        if added:
+            self._patiently(lambda: workspace.remember(_DEALT, name, (*known, *added)))
+        open_ = {shot.fingerprint for shot in missing}
+        return [shard for shard in (*known, *added) if any(shot.fingerprint in open_ for shot in shard.shots)]
+
+    def _num_workers(self, client: SyncPrefectClient) -> int:
+        online = WorkerFilter(status=WorkerFilterStatus(any_=[WorkerStatus.ONLINE]))
+        with suppress(ObjectNotFound):
+            return max(1, len(client.read_workers_for_work_pool(self.pool, worker_filter=online, limit=_AT_ONCE)))
+        raise self._not_deployed()
+
+    def _not_deployed(self) -> SettingsError:
+        return SettingsError(
+            f"the Prefect server has no deployment {DEPLOYMENT.format(pool=self.pool)!r}, which `pools` asks for.",
+            remedy="Run `troupe serve`, or `python -m infra.deployments`, against this server first.",
+        )
+
+    def _run_all(self, shards: Sequence[Shard], production: str, client: SyncPrefectClient) -> None:
+        try:
+            deployment = client.read_deployment_by_name(DEPLOYMENT.format(pool=self.pool)).id
+        except ObjectNotFound as error:
+            raise self._not_deployed() from error
+        waiting: dict[UUID, _Waiting] = {}
+        try:
+            for number, shard in enumerate(shards):
+                entry = _Waiting(number=number, shard=shard)
+                waiting[self._begin(entry, deployment, production, client)] = entry
+            while waiting:
+                time.sleep(self.direct.wiring.settings.production.poll_seconds)
+                for run in self._ended(tuple(waiting), client):
+                    entry = waiting[run.id]
+                    if not self._is_settled(entry, run):
+                        continue
+                    del waiting[run.id]
+                    if self._landed(entry, run):
+                        waiting[self._begin(entry, deployment, production, client)] = entry
+        except (KeyboardInterrupt, EngineError):
+            self._cancel(tuple(waiting), client)
+            raise
+
+    def _begin(self, entry: _Waiting, deployment: UUID, production: str, client: SyncPrefectClient) -> UUID:
+        """Begin the next attempt that is not spent. The same key gives the same run, whoever asks for it."""
+        workspace, shard = self.direct.wiring.workspace, entry.shard
+        self._patiently(lambda: workspace.remember(STORE, shard.digest, shard))
+        context = TaskRunContext.get()
+        while True:
+            entry.attempt += 1
+            key = f"{production}/{shard.digest}/{entry.attempt}"
+            entry.run = self._patiently(
+                partial(
+                    client.create_flow_run_from_deployment,
+                    deployment,
+                    parameters={
+                        "shard": shard.digest,
+                        "store": workspace.store.uri,
+                        "quality": self.direct.wiring.quality,
+                    },
+                    name=f"{self.episode} {entry.number + 1}.{entry.attempt}",
+                    tags=["troupe", f"episode:{self.episode}"],
+                    idempotency_key=key,
+                    parent_task_run_id=context.task_run.id if context else None,
+                    job_variables={"engine": self._engine()},
+                )
+            )
+            if entry.run.state is None or not entry.run.state.is_final():
+                entry.begun += 1
+                entry.crashed_at = None
+                return entry.run.id
+            log.info("attempt %d at shard %d was spent before", entry.attempt, entry.number + 1)
+
+    def _engine(self) -> str:
+        traits = self.direct.wiring.renderer.traits()
+        return f"{traits.name}@{traits.revision}.{traits.weights[:12]}"
+
+    def _ended(self, ids: Sequence[UUID], client: SyncPrefectClient) -> Iterator[FlowRun]:
+        """Those of the runs that are in a final state."""
+        for start in range(0, len(ids), _AT_ONCE):
+            chosen = FlowRunFilter(
+                id=FlowRunFilterId(any_=list(ids[start : start + _AT_ONCE])),
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(TERMINAL_STATES))),
+            )
+            yield from self._patiently(partial(client.read_flow_runs, flow_run_filter=chosen, limit=_AT_ONCE))
+
+    def _is_settled(self, entry: _Waiting, run: FlowRun) -> bool:
+        """Whether a run has ended for good: one that crashed may be declared alive again by its worker."""
+        if run.state is None or not run.state.is_crashed() or not self._missing(entry.shard.shots):
+            return True
+        entry.crashed_at = entry.crashed_at or time.monotonic()
+        return time.monotonic() - entry.crashed_at >= _SETTLE_SECONDS
+
+    def _landed(self, entry: _Waiting, run: FlowRun) -> bool:
+        """Take the clips of a shard whose run has ended. Returns whether another attempt is due."""
+        self.gpu_seconds += run.total_run_time.total_seconds()
+        missing = self._missing(entry.shard.shots)
+        if not missing or run.state is None:
+            return False
+        told = f"{run.name} ended {run.state.name}: {run.state.message or 'no word of why'}"
+        if run.state.is_cancelled():
+            raise EngineError(f"Rendering was cancelled by hand ({run.name}). Produce the episode again to go on.")
+        if run.state.name != REFUSED and entry.begun < MAX_ATTEMPTS:
+            self.num_retries += 1
+            log.warning("%s; it is begun again", told)
+            return True
+        self.failures.append(told)
+        return False
+
+    def _cancel(self, ids: Sequence[UUID], client: SyncPrefectClient) -> None:
+        for run in ids:
+            with suppress(httpx.HTTPError, PrefectHTTPStatusError):
+                client.set_flow_run_state(run, Cancelling(message="The producing run was stopped."))
+
+    def _patiently(self, call: Callable[[], Value]) -> Value:
+        """The call's result, however long the server or the store is away."""
+        while True:
+            try:
+                return call()
+            except (httpx.TransportError, StoreError) as error:
+                log.warning("the server or the store is waited for: %s", error or type(error).__name__)
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code < 500:
+                    raise
+                log.warning("the server is waited for: %s", error)
+            time.sleep(self.direct.wiring.settings.production.poll_seconds)

@@ -1,0 +1,94 @@
+"""Everything that a Prefect server is told of Troupe: work pools, deployments, and what ends lost runs.
+
+`python -m infra.deployments` (and `troupe serve`) brings a server up to this state; running it again changes nothing.
+Pools of renderers come from the setting `pools`.
+"""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from prefect.automations import Automation
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.flows import Flow
+from prefect.types.entrypoint import EntrypointType
+
+from flows.produce import produce
+from flows.render_shots import render_shots
+from flows.settings import Settings, load_settings
+from infra.warm_worker import WarmWorker
+
+log = logging.getLogger(__name__)
+
+CPU_POOL = "cpu"
+ZOMBIES = "End runs whose machine is gone"
+SILENCE_SECONDS = 90
+"""Three heartbeats: a run that was silent for so long has lost its machine."""
+_FINAL_EVENTS = ("Completed", "Failed", "Cancelled", "Crashed", "AwaitingRetry", "Refused")
+
+
+def deploy(settings: Settings, *, silence_seconds: float = SILENCE_SECONDS) -> None:
+    """Bring the configured server up to date."""
+    with get_client(sync_client=True) as client:
+        _pool(CPU_POOL, "process", {}, client)
+        for pool in sorted(set(settings.pools.values())):
+            _pool(pool, WarmWorker.type, WarmWorker.get_default_base_job_template(), client)
+    _deployment(produce, CPU_POOL, "Makes the programmes of one episode file.")
+    for pool in sorted(set(settings.pools.values())):
+        _deployment(render_shots, pool, "Renders a shard of shots. Begun by producing runs, not by hand.")
+    _zombie_automation(silence_seconds)
+
+
+def _pool(name: str, kind: str, template: dict[str, Any], client: SyncPrefectClient) -> None:
+    """A pool that is there stays as somebody has set it."""
+    try:
+        client.create_work_pool(WorkPoolCreate(name=name, type=kind, base_job_template=template))
+    except ObjectAlreadyExists:
+        log.info("work pool %s is there", name)
+
+
+def _deployment(flow: Flow[Any, Any], pool: str, description: str) -> None:
+    # A module entry point: a file's would import the flow anew for each run, and load a second model.
+    made: Any = flow.to_deployment(
+        pool,
+        work_pool_name=pool,
+        description=description,
+        tags=["troupe"],
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    made.apply()
+
+
+def _zombie_automation(silence_seconds: float) -> None:
+    """A run that had heartbeats and has none any more is Crashed; its producing run then begins another."""
+    wanted = Automation(
+        name=ZOMBIES,
+        description="A flow run without a heartbeat has lost its process or its machine.",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{name}" for name in _FINAL_EVENTS)},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=silence_seconds),
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No heartbeat: its machine is gone.")],
+    )
+    try:
+        known: Any = Automation.read(name=ZOMBIES)
+    except ValueError:
+        wanted.create()
+        return
+    wanted.id = known.id
+    wanted.update()
+
+
+if __name__ == "__main__":
+    deploy(load_settings())
