@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _REDIRECTS = (301, 302, 303, 307, 308)
+_UNCHANGED = 304
 _BUSY = (408, 425, 429)
 """Client errors that pass with time, like every 5xx."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -61,6 +62,14 @@ class Fetched:
 MAX_ADDRESS_CHARACTERS = 2_000
 _HOME_NAMES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 """Ends of names that mean a machine of one's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validators:
+    """What a server said of a reply, so that it need not send the same again (RFC 9110, 8.8)."""
+
+    etag: str = ""
+    modified: str = ""
 
 
 class AddressRefused(Exception):
@@ -134,23 +143,41 @@ def fetch(
     Raises RecordingError for what trying again will not mend (address, refusal, size), EngineError for what it may
     (time, connection, busy server), Stopped out of `watch`. The file is never half there.
     """
-    fetching = _Fetching(limits, tuple(allow), watch)
+    fetched, _ = fetch_changed(url, target, since=Validators(), watch=watch, limits=limits, allow=allow)
+    assert fetched is not None
+    return fetched
+
+
+def fetch_changed(
+    url: str,
+    target: Path,
+    *,
+    since: Validators,
+    watch: Watch,
+    limits: FetchLimits = FetchLimits(),
+    allow: Iterable[str] = (),
+) -> tuple[Fetched | None, Validators]:
+    """`fetch`, or None where the server says that nothing has changed since; and what it says of this reply."""
+    fetching = _Fetching(limits, tuple(allow), watch, since)
     part = target.with_name(target.name + ".part")
     try:
         with fetching.reply(url) as (reply, last):
+            if reply.status == _UNCHANGED:
+                return None, since
+            said = Validators(etag=_header(reply, b"etag")[:1000], modified=_header(reply, b"last-modified")[:100])
             num_bytes = fetching.save(reply, last, part)
             media_type = _header(reply, b"content-type").partition(";")[0].strip().lower()
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
-    return Fetched(path=target, address=shown_address(last), num_bytes=num_bytes, media_type=media_type)
+    return Fetched(path=target, address=shown_address(last), num_bytes=num_bytes, media_type=media_type), said
 
 
 class _Fetching:
     """One download with its deadline."""
 
-    def __init__(self, limits: FetchLimits, allow: tuple[str, ...], watch: Watch) -> None:
-        self._limits, self._watch = limits, watch
+    def __init__(self, limits: FetchLimits, allow: tuple[str, ...], watch: Watch, since: Validators) -> None:
+        self._limits, self._watch, self._since = limits, watch, since
         self._deadline = time.monotonic() + limits.max_seconds
         self._network = GuardedNetwork(allow, self._deadline)
 
@@ -163,7 +190,8 @@ class _Fetching:
             for _ in range(self._limits.max_redirects + 1):
                 with self._answer(pool, _checked(url)) as answer:
                     if answer.status not in _REDIRECTS:
-                        _refuse_status(answer.status, url)
+                        if answer.status != _UNCHANGED or self._since == Validators():
+                            _refuse_status(answer.status, url)
                         yield answer, url
                         return
                     url = _next_address(url, _header(answer, b"location"))
@@ -184,6 +212,10 @@ class _Fetching:
             # A compressed reply could be a thousand times as long as its bytes.
             "Accept-Encoding": "identity",
         }
+        if self._since.etag:
+            headers["If-None-Match"] = self._since.etag
+        if self._since.modified:
+            headers["If-Modified-Since"] = self._since.modified
         text = str(url)
         try:
             with pool.stream(

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("flows", "tasks", "s2v_model", "infra")
 NEEDS_TORCH = ("s2v_model/wan/",)
-NEEDS_PREFECT = ("flows/steps.py", "flows/produce.py")
+NEEDS_PREFECT = ("flows/steps.py", "flows/produce.py", "flows/watching.py", "flows/webhooks.py")
 
 
 def sources() -> list[Path]:
