@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 
 SHOWN_FINDINGS = 2
+INTERRUPTED = 130
+_INTERRUPTED_SENTENCE = "interrupted; what was done is kept."
 
 Store = Annotated[str | None, typer.Option("--store", metavar="URI", help="file:FOLDER or s3://BUCKET/PREFIX.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
@@ -203,6 +205,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = _ended(error)
     else:
         code = ended if isinstance(ended, int) else 0
+        if code == INTERRUPTED:  # typer turns Ctrl-C into an exit of its own
+            _complain([_INTERRUPTED_SENTENCE])
     sys.stdout.flush()
     raise SystemExit(code)
 
@@ -221,7 +225,7 @@ def _ended(error: BaseException) -> int:
 def _verdict(error: BaseException) -> tuple[int, list[str]]:
     """The exit code of an exception, and what a person is told."""
     if isinstance(error, KeyboardInterrupt | typer.Abort) or type(error).__name__ == "Stopped":
-        return 130, ["interrupted; what was done is kept."]
+        return INTERRUPTED, [_INTERRUPTED_SENTENCE]
     if hasattr(error, "format_message"):  # typer's own, for a command line that it cannot read
         return 2, [f"{error.format_message()} `troupe --help` shows the commands."]
     if isinstance(error, InputError):

@@ -1,6 +1,7 @@
 """Small whole productions for tests: an episode of drawn faces, engines that cost nothing, and the run itself."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,3 +124,8 @@ def substance(store: Store, programme: Programme) -> tuple[object, ...]:
     """What makes two programmes equal (DESIGN, section 4)."""
     key = f"{programme.folder}/manifest.json"
     return read_manifest(store.read(key) or b"", key).substance
+
+
+if __name__ == "__main__":
+    # python -m tests.productions EPISODE STORE: one production in a process that a test may kill.
+    produce(Path(sys.argv[1]), TinyWiring(Settings(store=sys.argv[2])))

@@ -9,11 +9,11 @@ from fractions import Fraction
 from tasks.domain.casting import Box, Portrait
 from tasks.domain.editing import Framing
 
-FACE_OF_HEIGHT = 0.36
+FACE_OF_HEIGHT = 0.33
 """Face box height as a part of a wide picture's height: head and shoulders."""
 FACE_OF_WIDTH = 0.46
 """Face box width as a part of an upright picture's width."""
-FACE_CENTRE = 0.43
+FACE_CENTRE = 0.46
 """The middle of the face lies so far down the picture."""
 LARGEST_ENLARGEMENT = 2.0
 """A clip shows a portrait at most so much larger than its pixels; the rest is the compositor's."""
