@@ -125,6 +125,21 @@ def batch(
 
 
 @app.command()
+def gc(
+    store: Store = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove it; without this, it is only counted.")] = False,
+    grace: Annotated[
+        int | None, typer.Option("--grace", metavar="DAYS", help="In place of the setting gc.grace_days.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find what no programme needs any more and nobody has used for a while; remove it when told to."""
+    from flows.commands import collect_garbage
+
+    _show(collect_garbage(store=store, remove=remove, grace_days=grace), as_json)
+
+
+@app.command()
 def verify(
     programme: Annotated[
         str, typer.Argument(metavar="PROGRAMME", help="A programme's folder, its URI, or its manifest.")

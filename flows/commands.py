@@ -6,6 +6,7 @@ Knows no Prefect: a run that is recorded there is handed to `flows/produce.py`, 
 import shutil
 import sys
 import uuid
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -181,6 +182,40 @@ def _throwaway() -> Path:
     import tempfile
 
     return Path(tempfile.mkdtemp(prefix="troupe-"))
+
+
+def collect_garbage(*, store: str | None, remove: bool, grace_days: int | None) -> dict[str, Any]:
+    """What no programme needs any more; with `remove`, without it afterwards."""
+    from tasks.sweep import find_rubbish, sweep
+
+    settings = load_settings(store=store)
+    days = settings.gc.grace_days if grace_days is None else grace_days
+    now = datetime.now(UTC)
+    wiring = Wiring(settings)
+    try:
+        wiring.store.check()
+        rubbish = find_rubbish(wiring.store, now=now, grace=timedelta(days=days))
+        removed = sweep(rubbish, store=wiring.store, now=now, watch=unwatched) if remove else 0
+    finally:
+        wiring.close()
+    kinds = {kind: {"objects": number, "bytes": size} for kind, (number, size) in rubbish.by_kind().items()}
+    table = [
+        f"{kind:12} {number:>8} objects {size / 2**20:>10.1f} MiB" for kind, (number, size) in rubbish.by_kind().items()
+    ]
+    if remove:
+        said = f"{removed} of {len(rubbish.objects)} objects removed from {wiring.store.uri}"
+    else:
+        said = f"{len(rubbish.objects)} objects could go, {rubbish.num_kept} stay; --remove removes them"
+    return {
+        "store": wiring.store.uri,
+        "grace_days": days,
+        "objects": len(rubbish.objects),
+        "bytes": rubbish.size,
+        "kept": rubbish.num_kept,
+        "removed": removed,
+        "kinds": kinds,
+        "text": [*table, f"{said} ({rubbish.size / 2**20:.1f} MiB, unused for {days} days)."],
+    }
 
 
 def verify_programme(target: str) -> dict[str, Any]:

@@ -7,12 +7,14 @@ the command line overrides. Out: one frozen `Settings`. Knows no engine: names a
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from tasks.domain.errors import SettingsError
+
+MIN_SECRET_CHARACTERS = 16
 
 
 class _Group(BaseModel):
@@ -67,6 +69,25 @@ class Batches(_Group):
     at_once: int = Field(0, ge=0, le=256, description="Rows produced at once on this machine; 0 for one a core.")
 
 
+class Webhooks(_Group):
+    """Who is told of programmes."""
+
+    url: str = Field("", description="http(s) address that is told of programmes; empty for nobody.")
+    secret: SecretStr = Field(SecretStr(""), description="Signs what is sent: HMAC-SHA256.")
+
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.url and len(self.secret.get_secret_value()) < MIN_SECRET_CHARACTERS:
+            raise ValueError(f"a secret of at least {MIN_SECRET_CHARACTERS} characters goes with webhooks.url")
+        return self
+
+
+class Gc(_Group):
+    """What nobody needs any more."""
+
+    grace_days: int = Field(14, ge=2, le=3650, description="Days without use after which `troupe gc` may remove.")
+
+
 class S3(_Group):
     """Credentials and manners of an S3-compatible service. The bucket is part of the store's URI."""
 
@@ -108,6 +129,8 @@ class Settings(BaseSettings):
     network: Network = Network()
     inputs: Inputs = Inputs()
     batch: Batches = Batches()
+    webhooks: Webhooks = Webhooks()
+    gc: Gc = Gc()
     s3: S3 = S3()
     production: Production = Production()
 

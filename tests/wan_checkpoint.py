@@ -116,7 +116,9 @@ def transformer_official(name: str) -> str:
     """The inverse of names.transformer_name, checked against it."""
     rules = (
         (".attn1.", ".self_attn."), (".attn2.", ".cross_attn."), (".norm2.", ".norm3."),
-        (".ffn.net.0.proj.", ".ffn.0."), (".ffn.net.2.", ".ffn.2."), ("head.proj_out.", "head.head."), ("scale_shift_table", "modulation"),
+        (".attn1.", ".self_attn."), (".attn2.", ".cross_attn."), (".norm2.", ".norm3."),
+        (".ffn.net.0.proj.", ".ffn.0."), (".ffn.net.2.", ".ffn.2."), ("head.proj_out.", "head.head."),
+        ("scale_shift_table", "modulation"),
         ("condition_embedder.time_embedder.linear_1.", "time_embedding.0."),
         ("condition_embedder.time_embedder.linear_2.", "time_embedding.2."),
         ("condition_embedder.time_proj.", "time_projection.1."),

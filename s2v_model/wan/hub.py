@@ -55,18 +55,18 @@ class Hubs:
 def local_folder(source: str, revision: str, cache: Path, hubs: Hubs | None = None) -> Path:
     """The folder that holds `source`, downloaded into `cache` if it is a hub id.
 
-    source: a folder; "hf:owner/name" or "ms:owner/name". revision: commit or tag, for hub ids, where it must be given:
-    an id alone means other weights tomorrow.
+    source: a folder; "owner/name" or "hf:owner/name" of Hugging Face; "ms:owner/name" of ModelScope.
+    revision: commit or tag; a hub id needs one, because alone it means other weights tomorrow.
     Raises RendererMissing where there is no such folder, or the hub does not give the files.
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
     match = _ID.fullmatch(source)
-    if match is None or match[1] is None:
+    if match is None:
         raise RendererMissing(
-            f"There are no weights at {source!r}. Name the folder of a checkpoint, or a hub id with its hub: "
-            "hf:Wan-AI/Wan2.2-S2V-14B, ms:Wan-AI/Wan2.2-S2V-14B."
+            f"There are no weights at {source!r}. Name the folder of a checkpoint, or a hub id: "
+            "Wan-AI/Wan2.2-S2V-14B (Hugging Face), ms:Wan-AI/Wan2.2-S2V-14B (ModelScope)."
         )
     if not revision:
         raise RendererMissing(f"{source} needs a revision: name the commit or tag of the weights that you mean.")

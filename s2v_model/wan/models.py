@@ -43,10 +43,10 @@ class Models:
     """Loaded lazily and kept: one of these for a process."""
 
     def __init__(self, options: Options, hubs: Hubs | None = None) -> None:
-        if not options.weights:
+        if not options.checkpoint:
             raise RendererMissing(
-                "wan-s2v has no weights. Name a folder or hub id in the setting `weights`, "
-                "such as hf:Wan-AI/Wan2.2-S2V-14B with a `revision`."
+                "wan-s2v has no checkpoint. Name a folder or hub id in the setting `wan_checkpoint`, "
+                "such as Wan-AI/Wan2.2-S2V-14B with a `revision`."
             )
         self.options = options
         self.loras = parse_loras(options.lora)
@@ -54,7 +54,7 @@ class Models:
         self.attend = load_backend(options.attention)
         if options.quantize and options.quantize not in FORMATS:
             raise RendererMissing(f"There is no weight format {options.quantize!r}. Known are: {', '.join(FORMATS)}.")
-        self.folder = local_folder(options.weights, options.revision, options.cache_folder / "weights", hubs)
+        self.folder = local_folder(options.checkpoint, options.revision, options.cache_folder / "weights", hubs)
         self.checkpoint = weights.open_checkpoint(self.folder)
         self.config: ModelConfig = weights.transformer_config(self.checkpoint)
         self._rows: OrderedDict[str, Tensor] = OrderedDict()

@@ -26,8 +26,8 @@ _PIXELS = (
 class Options:
     """Defaults are the published ones."""
 
-    weights: str = ""
-    """Folder, hf:owner/name or ms:owner/name."""
+    checkpoint: str = ""
+    """Folder, Hugging Face id (owner/name, or with hf: in front) or ModelScope id (ms:owner/name)."""
     revision: str = ""
     """Commit or tag, for a hub id."""
     cache: str = "~/.cache/troupe"

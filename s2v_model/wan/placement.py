@@ -7,6 +7,7 @@ that are alive at once at the two widest points of a block; marked figures are e
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 from s2v_model.contract import DeviceOutOfMemory
 from s2v_model.wan.config import NUM_FEATURE_LAYERS, PATCH, SPATIAL_STRIDE_PX, ModelConfig, Sampling
@@ -186,3 +187,16 @@ def plan_table(card_bytes: float | None = None, config: ModelConfig | None = Non
             shown = " ".join(f"{value / GB:{width}.1f}" for value, width in zip(figures, (8, 8, 7, 7, 7), strict=True))
             lines.append(f"{size:10} {name:50} {plan.num_tokens:7d} {shown}  {fits}")
     return "\n".join(lines)
+
+
+def memory_report() -> str:
+    """What `troupe doctor --wan` prints: the table against this machine's card, where torch finds one."""
+    return plan_table(_card_bytes())
+
+
+def _card_bytes() -> float | None:
+    if find_spec("torch") is None:
+        return None
+    import torch
+
+    return float(torch.cuda.mem_get_info()[1]) if torch.cuda.is_available() else None

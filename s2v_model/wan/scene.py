@@ -70,11 +70,11 @@ FAMILIES = {
 class SceneOptions:
     """What may be chosen."""
 
-    weights: str = ""
-    """Checkpoint in the diffusers layout, for scenes from words."""
+    checkpoint: str = ""
+    """In the diffusers layout, for scenes from words: a folder or a hub id."""
     revision: str = ""
-    image_weights: str = ""
-    """For scenes from a picture; "" where `weights` does both (TI2V-5B)."""
+    image_checkpoint: str = ""
+    """For scenes from a picture; "" where `checkpoint` does both (TI2V-5B)."""
     image_revision: str = ""
     cache: str = "~/.cache/troupe"
     device: str = "cuda"
@@ -99,15 +99,15 @@ class SceneRenderer:
     """The `Renderer` of scenes."""
 
     def __init__(self, options: SceneOptions, hubs: Hubs | None = None) -> None:
-        if not options.weights:
-            raise RendererMissing("wan-scene has no weights. Name a folder or hub id in the setting `weights`.")
+        if not options.checkpoint:
+            raise RendererMissing("wan-scene has no checkpoint. Name a folder or hub id in its option `checkpoint`.")
         self.options, self.working = options, working_dtype(options.precision)
         cache = Path(options.cache).expanduser()
         self.memory = cache / "weights-digests.json"
-        self.words = local_folder(options.weights, options.revision, cache / "weights", hubs)
+        self.words = local_folder(options.checkpoint, options.revision, cache / "weights", hubs)
         self.picture = self.words
-        if options.image_weights:
-            self.picture = local_folder(options.image_weights, options.image_revision, cache / "weights", hubs)
+        if options.image_checkpoint:
+            self.picture = local_folder(options.image_checkpoint, options.image_revision, cache / "weights", hubs)
         self.families = {"words": family_of(self.words, False), "picture": family_of(self.picture, True)}
 
     def traits(self) -> Traits:
@@ -235,7 +235,7 @@ def _picture(take: Take) -> dict[str, Any]:
 
 def _check(take: Take, family: Family) -> None:
     if take.scene is not None and family is FAMILIES["t2v"]:
-        raise RenderError("The scene starts from a picture, and no weights for that are named: set image_weights.")
+        raise RenderError("The scene starts from a picture, and no weights for that are named: set image_checkpoint.")
     if take.rate != family.rate:
         raise RenderError(f"This scene model makes {family.rate} frames per second, not {take.rate}. Plan at its rate.")
     if take.width % family.multiple_px or take.height % family.multiple_px:

@@ -56,7 +56,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("wan")
     weights = write_official(folder / "checkpoint")
     return {
-        "weights": str(weights), "cache": str(folder / "cache"), "device": "cpu", "precision": "float32",
+        "checkpoint": str(weights), "cache": str(folder / "cache"), "device": "cpu", "precision": "float32",
         "steps": 2, "infer_frames": 12, "preroll_frames": 4,
     }  # fmt: skip
 
@@ -167,7 +167,7 @@ def test_traits_say_what_the_planner_must_know(options):
     assert (traits.quantum_frames, traits.lead_frames, len(traits.weights)) == (12, 4, 64)
     assert traits.options["steps"] == 2
     assert "transformer" not in vars(renderer.models)
-    published = load("wan-s2v", {"weights": options["weights"], "cache": options["cache"]}).traits()
+    published = load("wan-s2v", {"checkpoint": options["checkpoint"], "cache": options["cache"]}).traits()
     assert {key: published.options[key] for key in ("steps", "shift", "guidance", "solver", "infer_frames")} == {
         "steps": 40, "shift": 3.0, "guidance": 4.5, "solver": "unipc", "infer_frames": 80,
     }  # fmt: skip
@@ -189,9 +189,9 @@ def test_traits_say_what_the_planner_must_know(options):
         ({"quantize": "int3"}, "no weight format"),
         ({"step_cache": "0.9"}, "share from 0 to 0.75"),
         ({"lora": "missing.safetensors"}, "no file missing.safetensors"),
-        ({"weights": ""}, "has no weights"),
-        ({"weights": "/nowhere"}, "no weights at '/nowhere'"),
-        ({"weights": "hf:Wan-AI/Wan2.2-S2V-14B"}, "needs a revision"),
+        ({"checkpoint": ""}, "has no checkpoint"),
+        ({"checkpoint": "/nowhere"}, "no weights at '/nowhere'"),
+        ({"checkpoint": "Wan-AI/Wan2.2-S2V-14B"}, "needs a revision"),
         ({"guidance": 0.5}, "at least 1"),
     ],
 )
@@ -215,8 +215,8 @@ def test_a_device_that_is_not_there_is_no_reason_to_use_another(options):
         ({"rate": Fraction(25)}, RenderError, "16 frames per second, not 25"),
         ({"width": 80}, RenderError, "multiples of 64"),
         ({"width": 1280, "height": 704}, RenderError, "budget of size '480p'"),
-        ({"face_box": (4.0, 4.0, 20.0, 20.0)}, PortraitRefused, "at least 48 px"),
-        ({"face_box": (30.0, 4.0, 50.0, 50.0)}, PortraitRefused, "within the picture"),
+        ({"face_box": (4.0, 4.0, 10.0, 10.0)}, PortraitRefused, "at least 16 px"),
+        ({"face_box": (40.0, 4.0, 50.0, 50.0)}, PortraitRefused, "within the picture"),
         ({"speech": np.zeros(2000, np.float32)}, RenderError, "lasts 0.12 s"),
         ({"speech": np.full(20_000, np.nan, np.float32)}, RenderError, "not finite"),
     ],

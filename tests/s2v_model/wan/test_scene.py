@@ -77,7 +77,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def options(folders, tmp_path) -> dict:
     """Both A14B checkpoints on the CPU."""
     return {
-        "weights": str(folders["t2v"]), "image_weights": str(folders["i2v"]), "device": "cpu",
+        "checkpoint": str(folders["t2v"]), "image_checkpoint": str(folders["i2v"]), "device": "cpu",
         "precision": "float32", "steps": 8, "cache": str(tmp_path),
     }  # fmt: skip
 
@@ -141,7 +141,7 @@ def test_equal_takes_are_equal_and_a_finished_scene_is_kept(options):
 
 def test_one_model_does_both_for_ti2v(folders, options):
     """TI2V-5B has one expert, 24 frames per second, and needs no second checkpoint."""
-    chosen = {**options, "weights": str(folders["ti2v"]), "image_weights": ""}
+    chosen = {**options, "checkpoint": str(folders["ti2v"]), "image_checkpoint": ""}
     traits = load("wan-scene", chosen).traits()
     assert (traits.rate, traits.max_frames, traits.multiple_px) == (Fraction(24), 121, 32)
 
@@ -173,18 +173,18 @@ def test_a_scene_that_cannot_be_made_is_refused(change, message, options):
 
 def test_a_picture_without_weights_for_it_is_refused(options):
     """A scene from a picture is never made by the model for words."""
-    with pytest.raises(RenderError, match="set image_weights"):
-        frames(load("wan-scene", {**options, "image_weights": ""}), scene(scene=np.zeros((32, 32, 3), np.uint8)))
+    with pytest.raises(RenderError, match="set image_checkpoint"):
+        frames(load("wan-scene", {**options, "image_checkpoint": ""}), scene(scene=np.zeros((32, 32, 3), np.uint8)))
 
 
 def test_another_checkpoint_is_refused(folders, options, tmp_path):
     """A folder that is none of the family, an unknown option, and another boundary are each refused."""
     with pytest.raises(RendererMissing, match="no model_index"):
-        load("wan-scene", {**options, "weights": str(tmp_path)})
+        load("wan-scene", {**options, "checkpoint": str(tmp_path)})
     with pytest.raises(RendererMissing, match="no option 'shift'"):
         load("wan-scene", {**options, "shift": 3.0})
     with pytest.raises(RendererMissing, match=r"switches its experts at 0\.9"):
-        load("wan-scene", {**options, "weights": str(folders["i2v"])})
+        load("wan-scene", {**options, "checkpoint": str(folders["i2v"])})
 
 
 @pytest.mark.parametrize(("asked", "made"), [(1, 1), (2, 5), (5, 5), (6, 9), (81, 81)])

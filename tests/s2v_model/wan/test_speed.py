@@ -147,7 +147,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """A tiny checkpoint on the CPU."""
     folder = tmp_path_factory.mktemp("wan")
     return {
-        "weights": str(write_official(folder / "checkpoint")), "cache": str(folder / "cache"), "device": "cpu",
+        "checkpoint": str(write_official(folder / "checkpoint")), "cache": str(folder / "cache"), "device": "cpu",
         "precision": "float32", "steps": 4, "infer_frames": 12, "preroll_frames": 4,
     }  # fmt: skip
 
