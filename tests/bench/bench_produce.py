@@ -157,7 +157,7 @@ def parallel(data: Path, seconds: float = 90) -> None:
 def reuse(data: Path) -> None:
     """A script of 100 lines: a second run, and a run with one line edited."""
     names = list(PAIR)
-    lines = [f"{names[n % 3].upper()}: Line number {n} is spoken here, and it says enough." for n in range(100)]
+    lines = [f"{names[n % 3].upper()}: Number {n} says enough." for n in range(100)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "talk.txt").write_text("\n".join(lines))
