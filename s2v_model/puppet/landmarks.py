@@ -109,7 +109,7 @@ class FaceFinder:
 
     def find_in(self, rgb: UInt8Array, box: tuple[float, float, float, float]) -> Face | None:
         """The face in `box` (x, y, width, height), found even where the detector sees none; None without a mesh."""
-        inside = [face for face in self.find(rgb) if _overlap(face.box, box) > 0.25]
+        inside = [face for face in self.find(rgb) if _overlap(face.box, box) > 0.25 or _holds_centre(box, face.box)]
         if inside:
             return max(inside, key=lambda face: _overlap(face.box, box))
         picture, scale = _shrunk(rgb)
@@ -323,6 +323,11 @@ def _distinct(faces: list[Face]) -> list[Face]:
 def _xywh(corners: FloatArray) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = (float(value) for value in corners)
     return x0, y0, x1 - x0, y1 - y0
+
+
+def _holds_centre(outer: tuple[float, float, float, float], inner: tuple[float, float, float, float]) -> bool:
+    x, y = inner[0] + inner[2] / 2, inner[1] + inner[3] / 2
+    return outer[0] < x < outer[0] + outer[2] and outer[1] < y < outer[1] + outer[3]
 
 
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:

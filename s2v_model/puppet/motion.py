@@ -17,7 +17,7 @@ from s2v_model.puppet.visemes import CONTROL_HZ, MOUTH_CHANNELS, per_frame, smoo
 FloatArray = npt.NDArray[np.float64]
 
 EASE_SECONDS = 0.24
-_MOUTH_EASE_SECONDS = 0.08
+_MOUTH_EASE_SECONDS = 0.05
 _MAX_TURN = 0.052
 """Radians, three degrees: beyond it the flat portrait shows."""
 _BREATHS_HZ = 0.27

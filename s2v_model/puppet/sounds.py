@@ -25,8 +25,10 @@ _HOP = SPEECH_RATE_HZ // CONTROL_HZ
 _WINDOW, _FFT = 400, 512
 _FLOOR = 10 ** (-50 / 20)
 """Below -50 dBFS nothing is said."""
-_CLOSED_FROM, _CLOSED_AT = 0.22, 0.55
+_CLOSED_FROM, _CLOSED_AT = 0.18, 0.45
 """Probability of closed lips at which they begin to close, and at which they are closed."""
+_JAW_HIGH, _JAW_MARGIN = 0.20, 0.08
+"""Jaw above which heard closures do not count."""
 _LOUDNESS_POWER, _GAIN_RANGE = 0.35, (0.35, 1.2)
 
 
@@ -54,17 +56,22 @@ def mouth_from_sound(speech: Float32Array, seconds: float) -> Float32Array:
     if not level.any():
         return np.zeros((count, len(MOUTH_CHANNELS)), np.float32)
     track = network_output(features(speech, count)).astype(float)
-    for channel in CLOSURES:
-        odds = 1 / (1 + np.exp(-np.clip(track[:, channel], -30, 30)))
-        track[:, channel] = np.clip((odds - _CLOSED_FROM) / (_CLOSED_AT - _CLOSED_FROM), 0, 1)
+    closed = np.stack([_closed(track[:, channel]) for channel in CLOSURES], 1)
+    # Closed lips are believed where the jaw is heard to be high as well: half of the false ones go.
+    closed *= np.clip((_JAW_HIGH - track[:, :1]) / _JAW_MARGIN, 0, 1)
     track = np.clip(track, 0, 1)
-    closed = track[:, list(CLOSURES)]
-    track[:, MOUTH_CHANNELS.index("jaw")] *= (1 - 0.97 * closed[:, 0]) * (1 - 0.80 * closed[:, 1])
+    track[:, list(CLOSURES)] = closed
+    track[:, 0] = smoothed(track[:, 0], 0.12) * (1 - 0.6 * closed.max(1))
     for name in ("lowdn", "upup", "tongue"):
         track[:, MOUTH_CHANNELS.index(name)] *= 1 - closed.max(1)
     # In silence the mouth rests, whatever noise there is.
     track *= smoothed((level > 0.04).astype(float), 0.12)[:, None]
-    return smoothed(track, 0.045).astype(np.float32)
+    return smoothed(track, 0.04).astype(np.float32)
+
+
+def _closed(odds: FloatArray) -> FloatArray:
+    probability = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+    return np.asarray(np.clip((probability - _CLOSED_FROM) / (_CLOSED_AT - _CLOSED_FROM), 0, 1))
 
 
 def features(speech: Float32Array, count: int) -> Float32Array:
@@ -76,6 +83,9 @@ def features(speech: Float32Array, count: int) -> Float32Array:
     windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:count]
     power = np.abs(np.fft.rfft(windows * np.hanning(_WINDOW), _FFT)) ** 2
     logs = np.log(power @ _mel_bands().T + 1e-7)
+    # Neighbouring bands are averaged: the harmonics of the voice say nothing about the mouth.
+    padded_logs = np.pad(logs, ((0, 0), (1, 1)), mode="edge")
+    logs = 0.25 * padded_logs[:, :-2] + 0.5 * logs + 0.25 * padded_logs[:, 2:]
     logs -= np.percentile(logs, 95)
     logs = np.clip(logs, -12, 3) / 4
     # The long-term spectrum goes: microphones and voices differ more between people than vowels do.
@@ -92,8 +102,17 @@ def in_context(bands: Float32Array) -> Float32Array:
 
 def network_output(bands: Float32Array) -> Float32Array:
     """(n, 8): MOUTH_CHANNELS before clipping; CLOSURES as log odds."""
-    layers = _layers()
-    values = (in_context(bands) - layers[0][0]) * layers[0][1]
+    seen = in_context(bands)
+    outputs = [_through(layers, seen) for layers in _networks()]
+    # Rounded, because the last bits of a matrix product depend on the number of threads.
+    return np.asarray(np.round(np.mean(outputs, axis=0), 3), np.float32)
+
+
+Layers = tuple[tuple[Float32Array, Float32Array], ...]
+
+
+def _through(layers: Layers, seen: Float32Array) -> Float32Array:
+    values = (seen - layers[0][0]) * layers[0][1]
     for weight, bias in layers[1:-1]:
         values = np.maximum(values @ weight + bias, 0)
     weight, bias = layers[-1]
@@ -101,11 +120,16 @@ def network_output(bands: Float32Array) -> Float32Array:
 
 
 @cache
-def _layers() -> tuple[tuple[Float32Array, Float32Array], ...]:
-    """First (mean, scale) of the inputs, then (weight, bias) of each layer."""
+def _networks() -> tuple[Layers, ...]:
+    """For each network first (mean, scale) of the inputs, then (weight, bias) of each layer."""
     with np.load(WEIGHTS, allow_pickle=False) as file:
+        counts = [sum(name.startswith(f"n{net}w") for name in file.files) for net in range(len(file.files))]
         return tuple(
-            (file[f"w{k}"].astype(np.float32), file[f"b{k}"].astype(np.float32)) for k in range(len(file.files) // 2)
+            tuple(
+                (file[f"n{net}w{k}"].astype(np.float32), file[f"n{net}b{k}"].astype(np.float32)) for k in range(count)
+            )
+            for net, count in enumerate(counts)
+            if count
         )
 
 

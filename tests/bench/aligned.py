@@ -9,6 +9,8 @@ from s2v_model.contract import Phone
 
 _TABLE = """AA:ɑ AE:æ AH:ʌ AO:ɔ AW:aʊ AY:aɪ B:b CH:tʃ D:d DH:ð EH:ɛ ER:ɜ EY:eɪ F:f G:ɡ HH:h IH:ɪ IY:i JH:dʒ K:k L:l
 M:m N:n NG:ŋ OW:oʊ OY:ɔɪ P:p R:ɹ S:s SH:ʃ T:t TH:θ UH:ʊ UW:u V:v W:w Y:j Z:z ZH:ʒ"""
+_FRAME_MIDDLE = 0.0128
+"""A frame of the aligner is told by its first sample; its window is 25.6 ms long."""
 IPA = dict(pair.split(":") for pair in _TABLE.split())
 
 
@@ -30,7 +32,7 @@ def aligned(speech: np.ndarray, text: str) -> tuple[Phone, ...] | None:
     for word in found:
         for phone in word:
             if phone.name in IPA:
-                start, end = phone.start / 100, (phone.start + phone.duration) / 100
+                start, end = phone.start / 100 + _FRAME_MIDDLE, (phone.start + phone.duration) / 100 + _FRAME_MIDDLE
                 phones.append(Phone(start_seconds=start, end_seconds=end, symbol=IPA[phone.name]))
     return tuple(phones)
 

@@ -1,6 +1,10 @@
 """Train the network that hears the mouth's shape out of the sound: synthetic speech only.
 
-    python tests/bench/train_sounds.py [--minutes 90] [--epochs 10] [--seed 1] [--out s2v_model/puppet/sounds.npz]
+    python tests/bench/train_sounds.py --seed 1 --minutes 140 --out one.npz
+    python tests/bench/train_sounds.py --seed 2 --minutes 110 --out two.npz
+    python tests/bench/train_sounds.py --join one.npz two.npz --out s2v_model/puppet/sounds.npz
+
+made the weights that are committed: two networks, whose outputs are averaged.
 
 espeak-ng says sentences in many voices and languages with exact phone times; the sound is made worse on purpose
 (vocal tract length, room, noise, microphone); the network learns what `visemes.mouth_track` makes of the phones.
@@ -91,19 +95,34 @@ class Spoken:
 def main() -> None:
     """Speak, worsen, train, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=90, help="of speech to train on")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--minutes", type=float, default=140, help="of speech to train on")
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=sounds.WEIGHTS)
+    parser.add_argument("--join", type=Path, nargs="+", default=[], help="networks to put into one file")
     arguments = parser.parse_args()
+    if arguments.join:
+        join(arguments.join, arguments.out)
+        return
     random = np.random.default_rng(arguments.seed)
     bands, targets = training_set(arguments.minutes, random)
     rows = sum(map(len, bands))
     print(f"{rows / CONTROL_HZ / 60:.0f} minutes of speech, {len(bands)} sentences", flush=True)
     layers = train(bands, targets, arguments.epochs, random)
-    arrays = {f"{name}{k}": pair[n].astype(np.float16) for k, pair in enumerate(layers) for n, name in enumerate("wb")}
+    arrays = {
+        f"n0{name}{k}": pair[n].astype(np.float16) for k, pair in enumerate(layers) for n, name in enumerate("wb")
+    }
     np.savez_compressed(arguments.out, **arrays)
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e3:.0f} kB")
+
+
+def join(paths: list[Path], out: Path) -> None:
+    """Several networks in one file."""
+    arrays = {}
+    for net, path in enumerate(paths):
+        with np.load(path, allow_pickle=False) as file:
+            arrays |= {f"n{net}{name.removeprefix('n0')}": file[name] for name in file.files}
+    np.savez_compressed(out, **arrays)
 
 
 def sentence(random: np.random.Generator) -> tuple[str, str]:
@@ -179,6 +198,10 @@ def worsened(one: Spoken, random: np.random.Generator) -> Spoken:
         Phone(start_seconds=p.start_seconds + shift, end_seconds=p.end_seconds + shift, symbol=p.symbol) for p in phones
     )
     speech = np.concatenate([pause, speech])
+    # People stress words; synthetic voices hardly do.
+    knots = random.normal(0, random.uniform(1, 6), int(len(speech) / SPEECH_RATE_HZ * 4) + 3)
+    places = np.linspace(0, len(knots) - 1, len(speech))
+    speech = speech * 10 ** (np.interp(places, np.arange(len(knots)), knots) / 20)
     spectrum = np.fft.rfft(speech)
     curve = np.interp(np.linspace(0, 9, len(spectrum)), np.arange(10), random.normal(0, 5, 10))
     speech = np.fft.irfft(spectrum * 10 ** (curve / 20), len(speech))
