@@ -36,6 +36,8 @@ PARTS = ("segmentation", "embedding", "plda")
 INSTALL = "Install the extra `speech`: pip install 'troupe[speech]'."
 _CHECKPOINTS = (".bin", ".ckpt", ".pt", ".pth")
 _MAX_CONFIG_BYTES = 100_000
+_STEPS = 8.0
+"""At least as many as a pipeline reports."""
 
 
 class PyannoteDiarizer:
@@ -194,15 +196,18 @@ def _first_line(error: Exception) -> str:
 
 
 def _hook(watch: Watch | None) -> Any:
-    """The package's report of progress as a watch: its steps count alike."""
+    """The package's report of progress as a watch: its steps count alike, and what is done never shrinks."""
     steps: list[str] = []
+    furthest = 0.0
 
     def report(step: str, *_: Any, total: int | None = None, completed: int | None = None, **__: Any) -> None:
+        nonlocal furthest
         if watch is None:
             return
         if step not in steps:
             steps.append(step)
         share = completed / total if total and completed is not None else 0.0
-        watch(min(len(steps) - 1 + share, 8.0), 8.0)
+        furthest = max(furthest, min(len(steps) - 1 + share, _STEPS))
+        watch(furthest, _STEPS)
 
     return report

@@ -68,8 +68,8 @@ class WhisperTranscriber:
         """model: a folder, a .pt file, or a name. Raises EngineMissing where it cannot be loaded."""
         if not model:
             raise EngineMissing(
-                "the transcriber whisper needs a model; set `whisper_model` to a folder made by ct2-transformers-converter, "
-                "or to a name such as `small`."
+                "the transcriber whisper needs a model; set `whisper_model` to a folder that ct2-transformers-"
+                "converter made, or to a name such as `small`."
             )
         self._model_name = model
 
