@@ -214,7 +214,9 @@ def _passage(speech: Int16Array, cue: CaptionCue, words: tuple[str, ...], langua
 
 
 def _spread(cue: CaptionCue, words: tuple[str, ...]) -> _Passage:
-    """Words over the cue by their length, on a grid of 10 ms; their sounds stay unknown."""
+    """Words at the times that came with the cue, else by their length, on a grid of 10 ms; sounds stay unknown."""
+    if tuple(word.text for word in cue.words) == words:
+        return _Passage(cue, cue.words, None)
     lengths = [len(word) + 1 for word in words]
     total = sum(lengths)
     edges = [

@@ -113,11 +113,13 @@ class Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionCue:
-    """Words with a time and perhaps a name: a line of a supplied transcript."""
+    """Words with a time and perhaps a name: a line of a transcript."""
 
     span: Span
     text: str
     speaker: str | None = None
+    words: tuple[Word, ...] = ()
+    """The words of `text`, split at blanks, where somebody knows their times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,8 +204,8 @@ def test_language_tags_find_their_code(tag, code):
 
 
 def test_every_language_speaks(voice):
-    """Whatever code is offered makes sound; Cherokee alone has no digits."""
-    for code in set(voice._languages) - {"chr-us-qaaa-x-west"}:
+    """Whatever code is offered makes sound; three have no digits."""
+    for code in set(voice._languages) - {"chr-us-qaaa-x-west", "cv", "sjn"}:
         assert voice.speak("1 2 3", f"{code}/m3").speech.size > 0, code
 
 

@@ -18,16 +18,14 @@ import numpy as np
 from s2v_model.contract import Watch
 from tasks.domain.options import EngineId
 from tasks.domain.speech import Turn
-from tasks.domain.timing import Span
 from tasks.engines import model_files
 from tasks.engines.diarizers.activity import ActivityOptions, Float32Array, Speech, VoiceActivity, as_float, blocks
 from tasks.engines.diarizers.clusters import ClusterOptions, Windows, nearest, voices
 from tasks.engines.diarizers.decoding import DecodingOptions, States, adjacent_pairs, clearest, decode
+from tasks.engines.diarizers.grid import turns_on_grid
 from tasks.engines.voiceprints.ge2e import WINDOW_SAMPLES, Ge2e, unit
 
 RATE_HZ = 16_000
-GRID = 100
-"""Turns start and end on hundredths of a second."""
 LONG_HOP = RATE_HZ * 2 // 5
 SHORT_SAMPLES, SHORT_HOP = RATE_HZ * 4 // 5, RATE_HZ // 5
 REST_SAMPLES = RATE_HZ // 10
@@ -76,7 +74,7 @@ class EmbeddedDiarizer:
         long = self._windows(speech, spans, WINDOW_SAMPLES, LONG_HOP, _part(watch, 0.2, 0.6))
         typical = voices(long, self.options.clusters, num_speakers)
         if len(typical) == 1:
-            return _turns([(start, end, frozenset({0})) for start, end in spans])
+            return turns_on_grid((Fraction(a, RATE_HZ), Fraction(b, RATE_HZ), 0) for a, b in spans)
         short = self._windows(speech, spans, SHORT_SAMPLES, SHORT_HOP, _part(watch, 0.6, 1.0))
         states = self._states(speech, short, typical)
         stretches: list[tuple[int, int, frozenset[int]]] = []
@@ -84,7 +82,11 @@ class EmbeddedDiarizer:
             here = slice(*np.searchsorted(short.spans, [index, index + 1]))
             middles = (short.starts[here] + short.ends[here]) // 2
             stretches += decode((start, end), middles, short.prints[here], states, self.options.decoding)
-        return _turns(stretches)
+        return turns_on_grid(
+            (Fraction(start, RATE_HZ), Fraction(end, RATE_HZ), voice)
+            for start, end, members in stretches
+            for voice in sorted(members)
+        )
 
     def _spans(self, speech: Speech, watch: Watch | None) -> list[tuple[int, int]]:
         """Speech in pieces of at most a minute; none at all for a recording that only seems to hold some."""
@@ -172,19 +174,3 @@ def _mixture(speech: Speech, windows: Windows, left: int, right: int) -> Float32
     """Two windows at once, at the level that each has in the recording."""
     sounds = [as_float(speech[windows.starts[i] : windows.ends[i]]) for i in (left, right)]
     return np.asarray(sounds[0] + sounds[1], np.float32)
-
-
-def _turns(stretches: list[tuple[int, int, frozenset[int]]]) -> tuple[Turn, ...]:
-    """Stretches in order of time, as turns on the grid; those of one voice that touch become one."""
-    spans: dict[int, list[list[int]]] = {}
-    for start, end, members in stretches:
-        first, last = (round(Fraction(edge * GRID, RATE_HZ)) for edge in (start, end))
-        for voice in sorted(members):
-            own = spans.setdefault(voice, [])
-            if own and own[-1][1] >= first:
-                own[-1][1] = last
-            else:
-                own.append([first, last])
-    found = sorted((a, b, voice) for voice, own in spans.items() for a, b in own if b > a)
-    names = {voice: f"S{i + 1}" for i, voice in enumerate(dict.fromkeys(voice for _, _, voice in found))}
-    return tuple(Turn(speaker=names[voice], span=Span(Fraction(a, GRID), Fraction(b, GRID))) for a, b, voice in found)

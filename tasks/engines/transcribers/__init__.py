@@ -14,7 +14,7 @@ from tasks.domain.speech import CaptionCue
 
 Speech = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
-ENGINES: dict[str, str] = {}
+ENGINES = {"whisper": "tasks.engines.transcribers.whisper:WhisperTranscriber"}
 
 
 class Transcriber(Protocol):
@@ -25,14 +25,18 @@ class Transcriber(Protocol):
         ...
 
     def transcribe(self, speech: Speech, *, language: str, watch: Watch) -> tuple[CaptionCue, ...]:
-        """What is said in speech (n,) mono at 16 kHz, in order, a cue for each phrase."""
+        """What is said in speech (n,) mono at 16 kHz, in order, a cue for each phrase; with the times of its words.
+
+        language: BCP 47. Times lie on a grid of 10 ms. Equal speech gives equal cues. Raises RecordingError for a
+        language that the model does not know.
+        """
         ...
 
 
 def load(name: str, *, options: Mapping[str, Any]) -> Transcriber:
     """The engine `name`. Raises EngineMissing where it cannot run."""
     if name not in ENGINES:
-        raise EngineMissing(f"there is no transcriber {name!r}; known are {', '.join(sorted(ENGINES)) or 'none'}.")
+        raise EngineMissing(f"there is no transcriber {name!r}; known are {', '.join(sorted(ENGINES))}.")
     module, attribute = ENGINES[name].split(":")
     make: Any = getattr(import_module(module), attribute)
     return cast(Transcriber, make(**options))
