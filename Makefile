@@ -40,8 +40,13 @@ check: $(VENV)/.dev ## format, lint, types, import rules, file lengths
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest -q tests/rules
 
-test-server: $(VENV)/.dev $(VENV)/.models ## tests with a real object store and a real Prefect server on this machine
+test-server: $(VENV)/.dev $(VENV)/.models ## tests with real servers here: object store, Prefect, PostgreSQL, Redis
+	@infra/test-servers.sh
 	@$(BIN)/python -m pytest -q -m server
+
+soak: $(VENV)/.dev $(VENV)/.models ## the same faults with outages of their full length; never in CI
+	@infra/test-servers.sh
+	@SOAK=1 $(BIN)/python -m pytest -q -m server tests/flows
 
 bench: $(VENV)/.dev ## make bench NAME=diarize ARGS="FOLDER": one row a case, quality beside cost
 	@$(BIN)/python tests/bench/bench_$(NAME).py $(ARGS)

@@ -30,7 +30,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelling
 
 from flows.direct import Direct
-from flows.render_shots import REFUSED, STORE
+from flows.render_shots import NO_HEARTBEAT, REFUSED, STORE
 from flows.shards import MAX_ATTEMPTS, Shard, deal, without
 from tasks.domain.editing import Clip, Shot
 from tasks.domain.errors import EngineError, SettingsError, StoreError
@@ -43,6 +43,7 @@ _DEALT = "shards"
 _AT_ONCE = 200
 _SETTLE_SECONDS = 6.0
 """A run declared dead by a server that was away itself is revived by its worker within so long."""
+_PARENT_SECONDS = 60.0
 
 Value = TypeVar("Value")
 
@@ -72,6 +73,7 @@ class Distribution:
     num_retries: int = 0
     gpu_seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
+    parent: UUID | None = None
 
     def render(self, shots: Sequence[Shot]) -> dict[str, Clip]:
         """The clip of every shot, by fingerprint. Called inside a task run, whose children the shards become.
@@ -133,6 +135,7 @@ class Distribution:
             deployment = client.read_deployment_by_name(DEPLOYMENT.format(pool=self.pool)).id
         except ObjectNotFound as error:
             raise self._not_deployed() from error
+        self.parent = self._parent(client)
         waiting: dict[UUID, _Waiting] = {}
         try:
             for number, shard in enumerate(shards):
@@ -155,7 +158,6 @@ class Distribution:
         """Begin the next attempt that is not spent. The same key gives the same run, whoever asks for it."""
         workspace, shard = self.direct.wiring.workspace, entry.shard
         self._patiently(lambda: workspace.remember(STORE, shard.digest, shard))
-        context = TaskRunContext.get()
         while True:
             entry.attempt += 1
             key = f"{production}/{shard.digest}/{entry.attempt}"
@@ -171,7 +173,7 @@ class Distribution:
                     name=f"{self.episode} {entry.number + 1}.{entry.attempt}",
                     tags=["troupe", f"episode:{self.episode}"],
                     idempotency_key=key,
-                    parent_task_run_id=context.task_run.id if context else None,
+                    parent_task_run_id=self.parent,
                     job_variables={"engine": self._engine()},
                 )
             )
@@ -180,6 +182,21 @@ class Distribution:
                 entry.crashed_at = None
                 return entry.run.id
             log.info("attempt %d at shard %d was spent before", entry.attempt, entry.number + 1)
+
+    def _parent(self, client: SyncPrefectClient) -> UUID | None:
+        """The task run whose children the shards become, once the server knows it: it hears of it as an event."""
+        context = TaskRunContext.get()
+        if context is None:
+            return None
+        end = time.monotonic() + _PARENT_SECONDS
+        while True:
+            try:
+                return self._patiently(partial(client.read_task_run, context.task_run.id)).id
+            except ObjectNotFound:
+                if time.monotonic() > end:
+                    log.warning("the server has not heard of this task run; its shards stand alone")
+                    return None
+                time.sleep(0.3)
 
     def _engine(self) -> str:
         traits = self.direct.wiring.renderer.traits()
@@ -196,7 +213,7 @@ class Distribution:
 
     def _is_settled(self, entry: _Waiting, run: FlowRun) -> bool:
         """Whether a run has ended for good: one that crashed may be declared alive again by its worker."""
-        if run.state is None or not run.state.is_crashed() or not self._missing(entry.shard.shots):
+        if run.state is None or run.state.message != NO_HEARTBEAT or not self._missing(entry.shard.shots):
             return True
         entry.crashed_at = entry.crashed_at or time.monotonic()
         return time.monotonic() - entry.crashed_at >= _SETTLE_SECONDS

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 REFUSED = "Refused"
 """Name of the state in which a run ends that would fail again anywhere: not begun again."""
+NO_HEARTBEAT = "No heartbeat: its machine is gone."
+"""Why a run is declared dead from afar. It may be wrong after the server was away: the worker then says so."""
 STORE = "shard"
 """Under which a shard is kept in the store's memory."""
 STORE_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 120.0)

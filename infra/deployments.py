@@ -20,7 +20,7 @@ from prefect.flows import Flow
 from prefect.types.entrypoint import EntrypointType
 
 from flows.produce import produce
-from flows.render_shots import render_shots
+from flows.render_shots import NO_HEARTBEAT, render_shots
 from flows.settings import Settings, load_settings
 from infra.warm_worker import WarmWorker
 
@@ -79,7 +79,7 @@ def _zombie_automation(silence_seconds: float) -> None:
             threshold=1,
             within=timedelta(seconds=silence_seconds),
         ),
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No heartbeat: its machine is gone.")],
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=NO_HEARTBEAT)],
     )
     try:
         known: Any = Automation.read(name=ZOMBIES)

@@ -1,6 +1,7 @@
 """A small whole episode for tests of flows: two lines, two drawn faces, a small picture; seconds to produce."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -31,3 +32,12 @@ def small_episode(folder: Path, *, name: str = "small", lines: tuple[str, ...] =
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return path
+
+
+def essence(document: dict[str, Any]) -> dict[str, Any]:
+    """What makes two programmes equal."""
+    return {
+        "revision": document["revision"],
+        "shots": [(shot["fingerprint"], shot["start_frame"], shot["end_frame"]) for shot in document["shots"]],
+        "streams": [output.get("stream_sha256") for output in document["outputs"]],
+    }

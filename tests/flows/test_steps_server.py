@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.episodes import small_episode
+from tests.episodes import essence, small_episode
 from tests.servers import PrefectServer
 from tests.synthetic import write_picture
 
@@ -49,15 +49,6 @@ def manifest(store: Path, episode: str) -> dict[str, Any]:
     latest = json.loads((store / "programmes" / episode / "latest.json").read_text())
     path = store / "programmes" / episode / latest["revision"] / "manifest.json"
     return dict(json.loads(path.read_text()))
-
-
-def essence(document: dict[str, Any]) -> dict[str, Any]:
-    """What makes two programmes equal."""
-    return {
-        "revision": document["revision"],
-        "shots": [(shot["fingerprint"], shot["start_frame"], shot["end_frame"]) for shot in document["shots"]],
-        "streams": [output.get("stream_sha256") for output in document["outputs"]],
-    }
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,52 @@
+"""What the control room shows: escaped, complete."""
+
+from dataclasses import replace
+
+import pytest
+
+from flows.report import escaped, shot_rows, summary
+from tests.publishing import a_shot
+
+DOCUMENT = {
+    "programme": "s3://videos/p/programmes/x/1",
+    "shots": 3,
+    "rendered": 2,
+    "reused": 1,
+    "seconds": 12.3456,
+    "cpu_seconds": 4.0,
+    "others": [{"programme": "https://host/a", "shots": 1, "rendered": 1, "reused": 0}],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[x](javascript:alert(1))", r"\[x\]\(javascript:alert\(1\)\)"),
+        ("<img src=x onerror=alert(1)>", r"\<img src=x onerror=alert\(1\)\>"),
+        ("a | b\n# c", r"a \| b \# c"),
+        ("Züge – 東京", "Züge – 東京"),
+    ],
+)
+def test_text_of_an_episode_stays_text(text: str, expected: str) -> None:
+    """A title or a name cannot become a link, a picture, a heading or a column."""
+    assert escaped(text) == expected
+
+
+def test_the_table_says_what_was_done_with_each_shot() -> None:
+    """Speaker, span and whether the clip was there."""
+    shots = [replace(a_shot(1, 0, 30), fingerprint="a" * 64), replace(a_shot(2, 30, 1530), fingerprint="b" * 64)]
+    rows = shot_rows(shots, frozenset(["b" * 64]))
+    assert [(row["from"], row["to"], row["clip"]) for row in rows] == [
+        ("0:00.00", "0:01.05", "rendered"),
+        ("0:01.05", "1:01.05", "reused"),
+    ]
+
+
+def test_the_summary_says_where_and_how_much() -> None:
+    """Programmes, GPU seconds and their price; only web addresses are links."""
+    text = summary("Welcome [aboard]", DOCUMENT, {"gpu_seconds": 1800.0, "retries": 2}, 2.5)
+    assert r"# Welcome \[aboard\]" in text
+    assert "`s3://videos/p/programmes/x/1`" in text
+    assert "<https://host/a>" in text
+    assert "| GPU seconds | 1800.0 |" in text
+    assert "| cost | 1.25 |" in text

@@ -1,0 +1,12 @@
+"""`python -m tests.run_worker POOL NAME`: a warm worker, also where the package's entry points are not installed."""
+
+import sys
+
+from prefect.cli import app
+
+import infra.warm_worker  # noqa: F401 - registers the worker's type
+
+if __name__ == "__main__":
+    pool, name = sys.argv[1:]
+    sys.argv = ["prefect", "worker", "start", "--pool", pool, "--name", name]
+    app()
