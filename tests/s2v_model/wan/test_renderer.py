@@ -104,7 +104,7 @@ def test_equal_takes_give_equal_frames_and_a_seed_matters(options):
     [(12, "free", 5), (12, "portrait", 3), (48, "free", 3), (80, "free", 2)],
 )
 def test_a_killed_render_goes_on_bit_for_bit(infer_frames, first_frame, num_chunks, options):
-    """Killed behind chunk 3 of 5 (and others) and resumed by a new renderer, a clip equals the whole one bit for bit."""
+    """Killed behind chunk 3 of 5, among others, and resumed by a new renderer, a clip is equal bit for bit."""
     chosen = {**options, "infer_frames": infer_frames, "first_frame": first_frame, "steps": 1, "guidance": 1.0}
     order = take(num_chunks * infer_frames - 6)
     whole = frames(chosen, order)
