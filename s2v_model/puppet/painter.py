@@ -89,7 +89,7 @@ class Painter:
                 None,
                 cv2.INTER_LINEAR,
                 dst=self._rgba[part],
-                borderMode=cv2.BORDER_REFLECT_101,
+                borderMode=cv2.BORDER_REPLICATE,
             )
         self._shade(pose[_FACE])
         self._paint_mouth(lips, float(pose[CHANNEL["tongue"]]))
@@ -115,7 +115,8 @@ class Painter:
 
     def _face_weights(self, pose: Float32Array) -> Float32Array:
         weights = pose[_FACE].astype(np.float32)
-        weights[_JAW] *= JAW_OPENING
+        # Lips that are pressed are shut, whatever the jaw does.
+        weights[_JAW] *= JAW_OPENING * (1 - 0.97 * pose[_PRESS]) * (1 - 0.80 * pose[_FV])
         held = 1 - min(1.0, float(max(weights[_PRESS], weights[_FV])))
         own_gap = max(0.0, self._rig.shape.gap - 0.012)
         weights[_JAW] -= 0.70 * own_gap * held * float(1 - pose[CHANNEL["own"]])

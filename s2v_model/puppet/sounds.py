@@ -61,7 +61,7 @@ def mouth_from_sound(speech: Float32Array, seconds: float) -> Float32Array:
     closed *= np.clip((_JAW_HIGH - track[:, :1]) / _JAW_MARGIN, 0, 1)
     track = np.clip(track, 0, 1)
     track[:, list(CLOSURES)] = closed
-    track[:, 0] = smoothed(track[:, 0], 0.12) * (1 - 0.6 * closed.max(1))
+    track[:, 0] = smoothed(track[:, 0], 0.12)
     for name in ("lowdn", "upup", "tongue"):
         track[:, MOUTH_CHANNELS.index(name)] *= 1 - closed.max(1)
     # In silence the mouth rests, whatever noise there is.
