@@ -1,6 +1,7 @@
-"""What a batch costs around rendering: `bench_batch.py [ROWS] [FOLDER]`, one-line episodes with a fake renderer.
+"""What a batch costs around rendering: `bench_batch.py [ROWS] [FOLDER] [NAMES]`.
 
-One process, one row after another, then the same table again. FOLDER keeps its store: a bench that was stopped goes on.
+One-line episodes with a fake renderer in one process, one row after another, then the same table again. FOLDER keeps
+its store: a bench that was stopped goes on. NAMES: so many different lines; by default every row has its own.
 """
 
 import json
@@ -29,11 +30,11 @@ outputs: [{aspect: "16:9", height: 180, captions: [vtt]}]
 """
 
 
-def write(folder: Path, num_rows: int) -> Path:
+def write(folder: Path, num_rows: int, num_names: int) -> Path:
     """A table, its template and a portrait."""
     (folder / "template.yaml").write_text(TEMPLATE)
     (folder / "otto.png").write_bytes(PORTRAIT.read_bytes())
-    rows = "".join(f"row-{number},Guest {number}\n" for number in range(num_rows))
+    rows = "".join(f"row-{number},Guest {number % num_names}\n" for number in range(num_rows))
     (folder / "table.csv").write_text(f"id,name\n{rows}")
     return folder / "table.csv"
 
@@ -68,7 +69,7 @@ def main() -> None:
     num_rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp(prefix="bench-batch-"))
     folder.mkdir(parents=True, exist_ok=True)
-    table = write(folder, num_rows)
+    table = write(folder, num_rows, int(sys.argv[3]) if len(sys.argv) > 3 else num_rows)
     for _ in range(2):
         run(table)
 

@@ -7,15 +7,17 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from flows.batch import Batch, Outcome, as_csv, produce_order, read_orders, run_batch, summary, summary_key
+from flows.batch import Batch, Outcome, Rows, as_csv, produce_order, read_orders, run_batch, summary, summary_key
+from flows.cli import main
 from flows.settings import Settings
 from flows.wiring import Wiring
 from s2v_model.contract import Stopped
 from tasks.domain.batch import Order
-from tasks.domain.errors import EngineMissing, EpisodeError
+from tasks.domain.errors import EngineError, EngineMissing, EpisodeError
 from tests.fakes import FlatRenderer, MemoryStore
 
 TEMPLATE = """
@@ -192,3 +194,73 @@ def test_rows_become_programmes_and_cost_nothing_again(tmp_path: Path, shared_da
     assert [(o.state, o.rendered) for o in again] == [("done", 0)] * 3
     assert [o.revision for o in first] == [o.revision for o in again]
     assert (missing.state, "pip install" in missing.error) == ("failed", True)
+
+
+class Fragile:
+    """A pool whose workers die under some orders, as often as a test says."""
+
+    deaths: ClassVar[dict[str, int]] = {}
+    made: ClassVar[list[tuple[str, int]]] = []
+    """(quality, size) of every pool."""
+
+    def __init__(self, settings: Settings, quality: str, size: int) -> None:
+        self.made.append((quality, size))
+
+    def call(self, stage: object, values: tuple[Order]) -> tuple[Outcome, float]:
+        """The order, or the end of the worker."""
+        (order,) = values
+        if self.deaths.get(order.id, 0):
+            self.deaths[order.id] -= 1
+            raise EngineError("a render process died")
+        return done(order), 0.0
+
+    def close(self, *, stop: bool = False) -> None:
+        """Nothing to end."""
+
+
+def test_a_worker_that_dies_costs_no_other_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that was beside a death is made alone; one that kills its worker again has failed. Final rows go singly."""
+    monkeypatch.setattr("flows.batch.Pool", Fragile)
+    monkeypatch.setattr(Fragile, "deaths", {"e1": 1, "e2": 9})
+    monkeypatch.setattr(Fragile, "made", [])
+    batch = many(4)
+    batch = replace(batch, orders=(*batch.orders[:3], replace(batch.orders[3], quality="final")))
+    rows = Rows(Settings(), 3)
+    outcomes = run_batch(batch, rows, at_once=3, store=MemoryStore(), told=ignored)
+    rows.close()
+
+    assert [outcome.state for outcome in outcomes] == ["done", "done", "failed", "done"]
+    assert outcomes[2].error == "a render process died"
+    assert sorted(Fragile.made) == [("draft", 1), ("draft", 1), ("draft", 3), ("final", 1)]
+
+
+def troupe(*arguments: str) -> int:
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    return int(ended.value.code or 0)
+
+
+def test_the_command_says_how_the_batch_went(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """0 where every row is done, 1 where one is not, 2 where the table is wrong and nothing has begun."""
+    monkeypatch.setattr("flows.batch.Pool", Fragile)
+    orders(tmp_path, "id,name\na,Ada\nb,\n")
+    (tmp_path / "good.csv").write_text("id,name\na,Ada\n")
+    (tmp_path / "twice.csv").write_text("id,name\na,Ada\nA,Bo\n")
+    more = ("--template", str(tmp_path / "t.yaml"), "--store", f"file:{tmp_path}/store")
+    failed = troupe("batch", str(tmp_path / "table.csv"), *more)
+    said = capsys.readouterr()
+    good = troupe("batch", str(tmp_path / "good.csv"), *more, "--json")
+    document = json.loads(capsys.readouterr().out)
+    wrong = troupe("batch", str(tmp_path / "twice.csv"), *more)
+    refused = capsys.readouterr()
+
+    assert (failed, good, wrong) == (1, 0, 2)
+    assert "1 done, 1 wrong; summary: " in said.out
+    assert "b: " in said.err
+    assert (document["counts"]["done"], document["rows"][0]["programme"]) == (1, "/p/a")
+    assert Path(document["summary"]).read_text().startswith("id,state,programme")
+    assert "the id 'A' stands in line 2 already" in refused.err
+    assert len(list((tmp_path / "store/batches").iterdir())) == 2

@@ -179,6 +179,13 @@ class EspeakVoice:
             raise EngineError(f"the voice engine espeak failed on a text of {len(clean)} characters: {head['error']}.")
         return _spoken(clean, head["events"], np.frombuffer(body, "=i2"), head["rate_hz"])
 
+    def resolve(self, voice: str, language: str) -> str:
+        """See the Protocol."""
+        self._resolve(voice, language)
+        own, _, variant = voice.rpartition("/")
+        code, wanted = self._code(own), self._code(language)
+        return f"{code if code.split('-')[0] == wanted.split('-')[0] else wanted}/{variant}"
+
     def catalogue(self, language: str) -> tuple[VoiceFacts, ...]:
         """See the Protocol."""
         code = catalogue.espeak_language(language, self._languages)
