@@ -17,7 +17,7 @@ from flows.memory import recall
 from flows.pipeline import Choices, plans, production
 from flows.progress import Bars, Plain, Progress, Silent, unwatched
 from flows.record import Record, published
-from flows.settings import Settings, load_settings, prefect_api_url
+from flows.settings import Settings, load_settings, log_to_stderr, prefect_api_url
 from flows.wiring import Wiring, model_folder
 from s2v_model.contract import Cost
 from tasks.domain.editing import Plan
@@ -27,6 +27,7 @@ from tasks.domain.episode import Episode
 def produce_episode(path: str, *, store: str | None, quality: str | None, direct: bool, quiet: bool) -> dict[str, Any]:
     """Make an episode's programmes, here or as a flow where a Prefect API is configured."""
     settings = load_settings(store=store)
+    log_to_stderr(settings.log)
     episode = open_episode(path, settings, quality)
     if not direct and prefect_api_url():
         recorded = import_module("flows.produce").produce_recorded  # Prefect takes two seconds to import
@@ -40,6 +41,7 @@ def produce_directly(episode: Episode, settings: Settings, progress: Progress) -
     record = Record(run=uuid.uuid4().hex)
     wiring = Wiring(settings, quality=episode.render.quality, fetched=progress.fetched)
     try:
+        wiring.prepare()
         choices = choices_for(episode, wiring)
         with Direct(settings, wiring, progress, record) as run:
             programmes = production(episode, choices, run)
@@ -55,6 +57,7 @@ def produce_table(
     from flows.batch import Rows, read_orders, rows_at_once, run_batch, summary, summary_key
 
     settings = load_settings(store=store)
+    log_to_stderr(settings.log)
     batch = read_orders(path, template, quality, settings)
     wiring = Wiring(settings)
     num = at_once or rows_at_once(settings)

@@ -4,9 +4,10 @@ There are two of them: `direct` (this process and its cores) and `steps` (Prefec
 the same values, and make equal programmes.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import tasks.arrange
 import tasks.cast
@@ -27,7 +28,7 @@ from tasks.domain.options import EngineId, MarkingOptions, SoundOptions
 from tasks.domain.speech import Dialogue, Material, Recording, Script
 from tasks.formats.script import in_language
 
-Value = TypeVar("Value")
+log = logging.getLogger(__name__)
 
 
 class Run(Protocol):
@@ -75,6 +76,8 @@ def plans(episode: Episode, choices: Choices, run: Run) -> list[tuple[Plan, Cast
     made = []
     for language in (episode.language, *episode.languages):
         dialogue, cast = heard(episode, material, portraits, language, choices, run)
+        for warning in dict.fromkeys((*cast.warnings, *dialogue.warnings)):
+            log.warning("%s", warning)
         made.append((run(tasks.plan.plan, dialogue, cast, episode, choices.renderer), cast))
     return made
 

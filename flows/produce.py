@@ -34,6 +34,7 @@ def produce(path: str, store: str | None = None, quality: str | None = None) -> 
     record = Record(run=uuid.uuid4().hex)
     wiring = Wiring(settings, quality=episode.render.quality)
     try:
+        wiring.prepare()
         choices = choices_for(episode, wiring)
         with Direct(settings, wiring, Silent(), record) as direct:
             programmes = production(episode, choices, Steps(direct, episode.id))

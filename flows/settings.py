@@ -4,6 +4,7 @@ In: variables TROUPE_*, a file (`troupe.toml` in the working folder, or the one 
 the command line overrides. Out: one frozen `Settings`. Knows no engine: names are text until wiring loads them.
 """
 
+import logging
 import os
 import tomllib
 from pathlib import Path
@@ -159,6 +160,12 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(f"{error}.", where=named or "troupe.toml", remedy="Mend the file.") from error
     except ValidationError as error:
         raise SettingsError(_first(error), where="settings", remedy="README, 'Settings', lists them all.") from error
+
+
+def log_to_stderr(level: str) -> None:
+    """Show the log of this process from `level` on. The S3 client's own retries are its business."""
+    logging.basicConfig(level=level.upper(), format="%(levelname)s: %(message)s", force=True)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def _first(error: ValidationError) -> str:

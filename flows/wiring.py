@@ -7,7 +7,9 @@ which role on this machine. Knows no Prefect.
 import inspect
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,8 @@ from tasks.engines.voices import Voice
 from tasks.engines.workspace import Workspace
 
 MODEL_NAMES = tuple(file.name for file in model_files.MODEL_FILES)
+SCRATCH_PREFIX = "troupe-work-"
+SCRATCH_SECONDS = 24 * 3600
 Fetched = Callable[[int, int, str], None]
 
 
@@ -53,6 +57,15 @@ class Wiring:
         self.settings = settings
         self.quality = quality
         self._fetched = fetched
+
+    def prepare(self) -> None:
+        """Before work starts: see that the store answers and may be written, and clear what dead runs left.
+
+        Raises SettingsError for wrong credentials, bucket, clock or address; StoreError for a store away or full.
+        """
+        self.store.check(write=True)
+        self.workspace.tidy()
+        remove_stale_scratch(self.scratch.parent)
 
     def supply(self, stage: Callable[..., Any]) -> dict[str, Any]:
         """What a stage's keywords ask for, but for `watch`, which belongs to one call."""
@@ -198,12 +211,20 @@ class Wiring:
         parent = Path(self.settings.scratch).expanduser() if self.settings.scratch else None
         if parent is not None:
             parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="troupe-", dir=parent))
+        return Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=parent))
 
     def close(self) -> None:
         """Remove the work in progress of this process."""
         if "scratch" in self.__dict__:
             shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def remove_stale_scratch(parent: Path) -> None:
+    """Remove folders of work in progress whose processes were killed: nobody works on one for a day."""
+    for folder in parent.glob(f"{SCRATCH_PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > SCRATCH_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class Faces:
