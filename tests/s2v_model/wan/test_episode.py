@@ -1,0 +1,59 @@
+"""`quality: final` end to end: a one-minute episode on a tiny checkpoint, with the whole pipeline around it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch; make test-wan")
+pytest.importorskip("espeakng_loader", reason="needs the pipeline's packages; make test-wan")
+
+from flows.settings import Settings  # noqa: E402
+from s2v_model import load  # noqa: E402
+from tests.productions import TinyWiring, produce, substance, write_episode  # noqa: E402
+from tests.wan_checkpoint import write_official  # noqa: E402
+
+pytestmark = pytest.mark.wan
+SENTENCE = (
+    "The kettle is on, the cups are ready, and nobody has to hurry this morning, so sit down and tell me everything."
+)
+SCRIPT = "\n".join(f"{name}: {SENTENCE} {SENTENCE}" for name in ("ANNA", "BEN", "ANNA", "BEN"))
+MIN_SECONDS = 55
+
+
+class WanWiring(TinyWiring):
+    """The tiny composition root with the final renderer in it."""
+
+    def __init__(self, settings: Settings, checkpoint: Path) -> None:
+        super().__init__(settings)
+        self.quality = "final"
+        self.__dict__["renderer"] = load(
+            "wan-s2v",
+            {
+                "checkpoint": str(checkpoint), "cache": settings.cache, "device": "cpu", "precision": "float32",
+                "steps": 1, "guidance": 1.0,
+            },
+        )  # fmt: skip
+
+
+@pytest.mark.timeout(600)
+def test_a_minute_of_final_quality_and_nothing_is_rendered_twice(tmp_path, monkeypatch):
+    """A one-minute episode names renderer and weights in its manifest; a second run renders nothing and is equal."""
+    checkpoint = write_official(tmp_path / "checkpoint")
+    settings = Settings(store=f"file:{tmp_path / 'store'}", cache=str(tmp_path / "cache"))
+    wiring = WanWiring(settings, checkpoint)
+    outputs = [{"aspect": "1:1", "height": 128, "captions": ["vtt"]}]
+    path = write_episode(tmp_path, script=SCRIPT, render={"quality": "final", "seed": 7}, outputs=outputs)
+    first = produce(path, wiring).programmes[0]
+    manifest = json.loads(wiring.store.read(f"{first.folder}/manifest.json"))
+    assert manifest["outputs"][0]["duration_frames"] >= MIN_SECONDS * 25
+    assert {shot["renderer"] for shot in manifest["shots"]} == {"wan-s2v"}
+    weights = {engine["name"]: engine["weights"] for engine in manifest["engines"] if engine["role"] == "renderer"}
+    assert weights == {"wan-s2v": wiring.renderer.traits().weights}
+    again = WanWiring(settings, checkpoint)
+    monkeypatch.setattr(
+        type(again.renderer), "frames", lambda *given, **named: pytest.fail("a clip was rendered again")
+    )
+    second = produce(path, again).programmes[0]
+    assert substance(again.store, second) == substance(wiring.store, first)
+    assert "transformer" not in vars(again.renderer.models)
