@@ -4,8 +4,8 @@
 
 PORTRAITS: a folder of pictures. MODELS: the folder of .tflite files. Speech is synthetic, its phone times exact; the
 clip is encoded (x264 veryfast), decoded again, and the mesh finds the lips in it. A row a portrait:
-r and lag of the lips' opening against the jaw that was meant; share of p b m with the lips within 0.03 eye distances,
-as they are drawn and as the mesh reads them (it reads 0.02 to 0.07 into the shut mouth of a broad smile);
+r and lag of the lips' opening against the jaw and closures that were meant; share of p b m with the lips within 0.03
+eye distances, as they are drawn and as the mesh reads them (it reads 0.02 to 0.07 into the shut mouth of a broad smile);
 pixels of the background that changed; largest mean change of the face between two frames (levels of 255);
 likeness of the upper face to the portrait (correlation, 5 % worst frame); blinks a minute.
 """
@@ -145,7 +145,8 @@ def quality(puppet: Puppet, finder: FaceFinder, path: Path, spoken: Spoken) -> N
     background = f"{changed} frames of {100 * still.mean():.0f} %" if still.any() else "no matte"
     faces = [finder.find_in(frame, rig_box(rig)) for frame in decoded(encoded(frames))]
     opening = np.array([lip_gap(face) if face else np.nan for face in faces])
-    meant = track[:, CHANNEL["jaw"]] * JAW_OPENING
+    shutting = (1 - 0.97 * track[:, CHANNEL["press"]]) * (1 - 0.80 * track[:, CHANNEL["fv"]])
+    meant = track[:, CHANNEL["jaw"]] * JAW_OPENING * shutting
     r, lag = best_lag(opening, meant)
     painter = Painter(rig)
     drawn, tries = closures(np.array([painter.opening(pose) for pose in track]), spoken.phones)
