@@ -23,7 +23,7 @@ from tasks.webhook import Event, headers
 
 log = logging.getLogger(__name__)
 
-DEPLOYMENT = "deliver_webhook/deliver_webhook"
+DEPLOYMENT = "deliver_webhook/cpu"
 AGAIN_AFTER_SECONDS = (10, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 28800)
 """Before the second, third ... try: a day in all."""
 

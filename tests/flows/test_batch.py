@@ -264,3 +264,24 @@ def test_the_command_says_how_the_batch_went(
     assert Path(document["summary"]).read_text().startswith("id,state,programme")
     assert "the id 'A' stands in line 2 already" in refused.err
     assert len(list((tmp_path / "store/batches").iterdir())) == 2
+
+
+def test_of_a_thousand_rows_none_is_lost_and_none_doubled(tmp_path: Path) -> None:
+    """Each is submitted once, whatever fails beside it; the summary has every row, in the table's order."""
+    batch = orders(tmp_path, "id,name\n" + "".join(f"e{number},Guest {number}\n" for number in range(1000)))
+    submitted: list[str] = []
+
+    def submit(order: Order) -> Outcome:
+        submitted.append(order.id)
+        if order.id.endswith("7"):
+            raise RuntimeError("lost")
+        return done(order)
+
+    store = MemoryStore()
+    outcomes = run_batch(batch, submit, at_once=8, store=store, told=ignored)
+    kept = json.loads(store.read(summary_key(batch, "summary.json")) or b"")
+
+    assert sorted(submitted) == sorted(batch.ids)
+    assert tuple(outcome.id for outcome in outcomes) == batch.ids
+    assert kept["counts"] == {"done": 900, "failed": 100, "wrong": 0, "waiting": 0}
+    assert [row["id"] for row in kept["rows"]] == list(batch.ids)

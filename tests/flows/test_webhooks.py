@@ -124,7 +124,7 @@ def test_a_run_hands_its_message_over_and_goes_on(started: list[dict[str, Any]],
     assert taken
     assert started == [
         {
-            "name": "deliver_webhook/deliver_webhook",
+            "name": "deliver_webhook/cpu",
             "parameters": {"key": "k1", "body": EVENT.body.decode(), "attempt": 1},
             "scheduled_time": None,
             "timeout": 0,
