@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 TORCH := torch==2.13.0
 
-.PHONY: help demo test check test-server test-wan soak bench golden lock clean
+.PHONY: help demo test check test-server test-wan soak bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -44,15 +44,23 @@ test-server: $(VENV)/.dev $(VENV)/.models ## tests with real servers here: objec
 	@infra/test-servers.sh
 	@$(BIN)/python -m pytest -q -m server
 
+.venv-wan/.done: infra/requirements-gpu.lock
+	@echo "setting up .venv-wan (torch first, by its version; the rest with hashes)"
+	@test -x .venv-wan/bin/python || $(PYTHON) -m venv .venv-wan
+	@.venv-wan/bin/python -m pip install --quiet --disable-pip-version-check --no-input $(TORCH)
+	@.venv-wan/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r infra/requirements-gpu.lock
+	@.venv-wan/bin/python -m pip check
+	@touch $@
+
+test-wan: .venv-wan/.done ## tests of Wan2.2-S2V on the CPU, in an environment of their own with torch
+	@OMP_NUM_THREADS=1 .venv-wan/bin/python -m pytest -q -m wan tests/s2v_model/wan
+
 soak: $(VENV)/.dev $(VENV)/.models ## the same faults with outages of their full length; never in CI
 	@infra/test-servers.sh
 	@SOAK=1 $(BIN)/python -m pytest -q -m server tests/flows
 
 bench: $(VENV)/.dev ## make bench NAME=diarize ARGS="FOLDER": one row a case, quality beside cost
 	@$(BIN)/python tests/bench/bench_$(NAME).py $(ARGS)
-
-golden: $(VENV)/.dev ## make golden NAME=captions: rewrite one golden file, to be reviewed
-	@GOLDEN=$(NAME) $(BIN)/python -m pytest -q tests -k golden
 
 lock: $(VENV)/.dev ## resolve anew and write the locks
 	@infra/lock.sh $(BIN)/python
