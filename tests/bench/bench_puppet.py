@@ -5,7 +5,7 @@
 PORTRAITS: a folder of pictures. MODELS: the folder of .tflite files. Speech is synthetic, its phone times exact; the
 clip is encoded (x264 veryfast), decoded again, and the mesh finds the lips in it. A row a portrait:
 r and lag of the lips' opening against the jaw and closures that were meant; share of p b m with the lips within 0.03
-eye distances, as they are drawn and as the mesh reads them (it reads 0.02 to 0.07 into the shut mouth of a broad smile);
+eye distances, as drawn and as the mesh reads them (it reads 0.02 to 0.07 into the shut mouth of a broad smile);
 pixels of the background that changed; largest mean change of the face between two frames (levels of 255);
 likeness of the upper face to the portrait (correlation, 5 % worst frame); blinks a minute.
 """
