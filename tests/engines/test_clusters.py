@@ -78,3 +78,21 @@ def test_a_single_window_is_a_voice():
     assert voices(windows, ClusterOptions()).shape == (1, 256)
     nothing = Windows(*(np.zeros(0, np.int64) for _ in range(2)), np.zeros((0, 256), np.float32), np.zeros(0, np.int64))
     assert voices(nothing, ClusterOptions()).shape == (0, 256)
+
+
+def test_a_recording_played_over_and_over_has_the_same_voices():
+    """Odd windows add up as the recording grows, and repeated ones are as alike as can be: they make no new voice."""
+    windows, _ = drawn([60, 40, 30], mixed=8)
+    span, number = int(windows.ends[-1]) + SIZE, int(windows.spans[-1]) + 1
+    again = Windows(
+        *(np.concatenate([edge + span * i for i in range(12)]) for edge in (windows.starts, windows.ends)),
+        np.tile(windows.prints, (12, 1)),
+        np.concatenate([windows.spans + number * i for i in range(12)]),
+    )
+    assert len(voices(again, ClusterOptions())) == 3
+
+
+def test_a_caller_in_an_hours_talk_is_a_voice():
+    """Half a minute of somebody quite different counts, however long the rest is."""
+    windows, _ = drawn([5000, 3000, 60], alike=0.4)
+    assert len(voices(windows, ClusterOptions())) == 3

@@ -26,6 +26,8 @@ USUAL_SIMILARITY = 0.75
 """Mean cosine of two windows of one voice, where a recording is too short to tell its own."""
 PRIOR_PAIRS = 20.0
 """How many pairs of windows the recording's own value is worth when a small group has few of them."""
+MOST_ALIKE = 1.02
+"""How much more alike than usual a voice can be to itself."""
 REASSIGNMENTS = 4
 
 
@@ -45,6 +47,8 @@ class ClusterOptions:
     short_seconds: float = 2.0
     min_seconds: float = 1.8
     """Less speech than this is never a voice of its own, unless there is no other."""
+    usual_total_seconds: float = 300.0
+    """Speech in a recording up to which these lengths hold as they are."""
     max_voices: int = 20
 
 
@@ -77,9 +81,10 @@ class _Group:
         return _Group(members, self.total + other.total, self.near + other.near, self.num_near + other.num_near)
 
     def own_similarity(self, usual: float) -> float:
-        """Mean cosine of two of its windows that share no sound."""
+        """Mean cosine of two of its windows that share no sound; a repeated sound counts as no more than a voice."""
         pairs = self.members.size**2 - self.num_near
-        return (float(self.total @ self.total) - self.near + PRIOR_PAIRS * usual) / (pairs + PRIOR_PAIRS)
+        own = (float(self.total @ self.total) - self.near + PRIOR_PAIRS * usual) / (pairs + PRIOR_PAIRS)
+        return min(own, MOST_ALIKE * usual)
 
 
 def voices(windows: Windows, options: ClusterOptions, num_voices: int | None = None) -> Float32Array:
@@ -173,7 +178,11 @@ def _ratios(left: Float64Array, own_left: Float64Array, right: Float64Array, own
 
 def _seconds(group: _Group, windows: Windows) -> float:
     """Speech covered by the group's windows."""
-    members = np.sort(group.members)
+    return _covered_seconds(group.members, windows)
+
+
+def _covered_seconds(members: IntArray, windows: Windows) -> float:
+    members = np.sort(members)
     starts, ends = windows.starts[members], windows.ends[members]
     return float(np.minimum(ends - starts, np.append(starts[1:], ends[-1]) - starts).sum()) / 16_000
 
@@ -183,9 +192,10 @@ def _accepted(
 ) -> list[_Group]:
     """Of groups in order of size, those that are voices of their own."""
     found: list[_Group] = []
+    hours = _Length(windows, options)
     for group in groups:
         seconds = _seconds(group, windows)
-        new = seconds >= options.min_seconds and _explained(group, found, usual) < _threshold(seconds, options)
+        new = seconds >= hours.least and _explained(group, found, usual) < hours.threshold(seconds)
         if not found or (new and len(found) < options.max_voices):
             found.append(group)
     if num_voices is None:
@@ -194,16 +204,33 @@ def _accepted(
         found = _with_closest_merged(found, usual)
     rest = [group for group in groups if not any(group is other for other in found)]
     while len(found) < num_voices and rest:
-        strangest = min(rest, key=lambda g: _explained(g, found, usual) - _threshold(_seconds(g, windows), options))
+        strangest = min(rest, key=lambda g: _explained(g, found, usual) - hours.threshold(_seconds(g, windows)))
         rest = [group for group in rest if group is not strangest]
         found.append(strangest)
     return found
 
 
-def _threshold(seconds: float, options: ClusterOptions) -> float:
-    """Linear in the logarithm of the speech that a group has."""
-    ends = np.log([options.short_seconds, options.long_seconds])
-    return float(np.interp(np.log(max(seconds, 0.01)), ends, [options.same_voice_short, options.same_voice]))
+class _Length:
+    """What counts as little speech and as much: in a long recording, odd windows add up as well.
+
+    Laughter, overlap and noise grow with the whole, so a group counts by its share once there are more than
+    `usual_total_seconds` of speech. The least that may be a voice grows more slowly, so that a caller in an hour's
+    talk is one.
+    """
+
+    def __init__(self, windows: Windows, options: ClusterOptions) -> None:
+        everything = np.arange(windows.starts.size)
+        total = _covered_seconds(everything, windows)
+        self._share = min(1.0, options.usual_total_seconds / max(total, 1.0))
+        self._options = options
+        self.least = options.min_seconds / float(np.sqrt(self._share))
+
+    def threshold(self, seconds: float) -> float:
+        """Linear in the logarithm of the speech that a group has."""
+        options = self._options
+        ends = np.log([options.short_seconds, options.long_seconds])
+        values = [options.same_voice_short, options.same_voice]
+        return float(np.interp(np.log(max(seconds * self._share, 0.01)), ends, values))
 
 
 def _with_closest_merged(found: list[_Group], usual: float) -> list[_Group]:
