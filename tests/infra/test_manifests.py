@@ -66,8 +66,7 @@ def test_an_image_copies_what_is_there_and_runs_as_nobody(path: Path) -> None:
     sources = {source for sources in copied for source in sources}
 
     assert {source for source in sources if source.partition("/")[0] not in sent} == set()
-    # The GPU lock is written where the GPU environment is set up.
-    assert {s for s in sources if not (INFRA.parent / s).exists()} <= {"infra/requirements-gpu.lock"}
+    assert {source for source in sources if not (INFRA.parent / source).exists()} == set()
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE)[-1] == "10001:10001"
     assert text.index("torch==") < text.index("--require-hashes") if path.name.startswith("gpu") else True
 
@@ -98,6 +97,15 @@ def test_the_server_asks_for_a_password_and_reports_to_nobody() -> None:
     assert {environment["PREFECT_API_AUTH_STRING"][:14] for environment in workers} == {"${PREFECT_AUTH"}
     assert services["server"]["environment"]["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
     assert "-master.telemetry=false" in services["objects"]["command"]
+
+
+def test_what_the_server_is_told_to_use_is_in_its_image() -> None:
+    """A module that settings name would be missed at start-up alone."""
+    named = {str(value).partition(".")[0] for value in compose()["server"]["environment"].values() if "." in str(value)}
+    lock = (INFRA / "requirements.lock").read_text()
+
+    assert "prefect_redis" in named
+    assert "\nprefect-redis==" in lock
 
 
 def test_every_secret_is_asked_for_in_the_example() -> None:
