@@ -6,7 +6,6 @@ pickles: they are read with `weights_only` first, and refused where that fails. 
 """
 
 import hashlib
-import os
 import sys
 import types
 import warnings
@@ -143,8 +142,7 @@ def _check_config(folder: Path) -> None:
 
 
 def _import_pyannote() -> Any:
-    """The package, with its telemetry off before it can report anything."""
-    os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
+    """The package, with its telemetry off: it would report every model and pipeline from their making on."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
