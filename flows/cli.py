@@ -45,12 +45,18 @@ def produce(
     store: Store = None,
     quality: Quality = None,
     direct: Direct = False,
+    budget_gpu_s: Annotated[
+        float | None, typer.Option("--budget-gpu-s", min=0, metavar="SECONDS", help="GPU seconds not to exceed.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make the programmes of an episode, and print where they are."""
     from flows.commands import produce_episode
 
-    _show(produce_episode(episode, store=store, quality=quality, direct=direct, quiet=as_json), as_json)
+    made = produce_episode(
+        episode, store=store, quality=quality, direct=direct, quiet=as_json, budget_gpu_s=budget_gpu_s
+    )
+    _show(made, as_json)
 
 
 @app.command()

@@ -22,16 +22,30 @@ from flows.wiring import Wiring, model_folder
 from s2v_model.contract import Cost
 from tasks.domain.editing import Plan
 from tasks.domain.episode import Episode
+from tasks.domain.errors import SettingsError
 
 
-def produce_episode(path: str, *, store: str | None, quality: str | None, direct: bool, quiet: bool) -> dict[str, Any]:
+def produce_episode(
+    path: str,
+    *,
+    store: str | None,
+    quality: str | None,
+    direct: bool,
+    quiet: bool,
+    budget_gpu_s: float | None = None,
+) -> dict[str, Any]:
     """Make an episode's programmes, here or as a flow where a Prefect API is configured."""
     settings = load_settings(store=store)
     log_to_stderr(settings.log)
     episode = open_episode(path, settings, quality)
     if not direct and prefect_api_url():
         recorded = import_module("flows.produce").produce_recorded  # Prefect takes two seconds to import
-        return cast(dict[str, Any], recorded(path, episode, settings))
+        return cast(dict[str, Any], recorded(path, episode, settings, budget_gpu_s=budget_gpu_s))
+    if budget_gpu_s is not None:
+        raise SettingsError(
+            "a budget is kept by runs that hand their shots to work pools, and this run would not.",
+            remedy="Set PREFECT_API_URL, or leave --budget-gpu-s away.",
+        )
     with shown(quiet) as progress:
         return produce_directly(episode, settings, progress)
 

@@ -7,7 +7,8 @@ follows one that died finds the runs which that one began.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +31,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelling
 
 from flows.direct import Direct
+from flows.estimate import Past, Quote, factor_of, known, learn, quote
 from flows.render_shots import NO_HEARTBEAT, REFUSED, STORE
 from flows.shards import MAX_ATTEMPTS, Shard, deal, without
 from tasks.domain.editing import Clip, Shot
@@ -69,11 +71,19 @@ class Distribution:
     episode: str
     clips: dict[str, Clip] = field(default_factory=dict)
     """By fingerprint, as they are found in the store."""
+    reused: set[str] = field(default_factory=set)
+    """Fingerprints whose clips were in the store from the beginning."""
     num_reused: int = 0
     num_retries: int = 0
     gpu_seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
     parent: UUID | None = None
+    budget_gpu_s: float | None = None
+    told: Callable[[float], None] = lambda share: None
+    """Told how much of the work is done, 0 to 1."""
+    quoted: Quote | None = None
+    factor: float = 1.0
+    """Seconds that a GPU takes for an expected one."""
 
     def render(self, shots: Sequence[Shot]) -> dict[str, Clip]:
         """The clip of every shot, by fingerprint. Called inside a task run, whose children the shards become.
@@ -83,12 +93,22 @@ class Distribution:
         wanted = tuple({shot.fingerprint: shot for shot in shots}.values())
         missing = self._missing(wanted)
         self.num_reused = len(shots) - len(missing)
+        self.reused = set(self.clips)
         if not missing:
             return self.clips
+        workspace, traits = self.direct.wiring.workspace, self.direct.wiring.renderer.traits()
+        self.factor = factor_of(self._patiently(lambda: known(workspace, traits)))
         with get_client(sync_client=True) as client:
-            shards = self._dealt(wanted, missing, client)
+            workers = self._num_workers(client)
+            price = self.direct.wiring.settings.gpu_hour_price
+            costs = [shot.cost_seconds for shot in missing]
+            self.quoted = quote(costs, factor=self.factor, workers=workers, gpu_hour_price=price)
+            log.info("%d clips are missing: %s", len(missing), self.quoted.as_document())
+            shards = self._dealt(wanted, missing, workers)
             production = digest([shot.fingerprint for shot in wanted])
             self._run_all(shards, production, client)
+        done = sum(shot.cost_seconds for shot in missing if shot.fingerprint in self.clips)
+        self._patiently(lambda: learn(workspace, traits, Past(expected_seconds=done, actual_seconds=self.gpu_seconds)))
         if self.failures:
             raise EngineError(" ".join(self.failures[:2]))
         return self.clips
@@ -106,17 +126,17 @@ class Distribution:
                 self.clips[shot.fingerprint] = clip
         return tuple(missing)
 
-    def _dealt(self, wanted: Sequence[Shot], missing: Sequence[Shot], client: SyncPrefectClient) -> list[Shard]:
+    def _dealt(self, wanted: Sequence[Shot], missing: Sequence[Shot], workers: int) -> list[Shard]:
         """Shards as the first producing run of this plan dealt them, and new ones for what those do not hold."""
         workspace = self.direct.wiring.workspace
         name = digest([shot.fingerprint for shot in wanted])
-        known = self._patiently(lambda: workspace.recall(_DEALT, name, tuple[Shard, ...])) or ()
-        longest = self.direct.wiring.settings.production.shard_seconds
-        added = deal(without(known, missing), workers=self._num_workers(client), longest_seconds=longest)
+        dealt = self._patiently(lambda: workspace.recall(_DEALT, name, tuple[Shard, ...])) or ()
+        longest = self.direct.wiring.settings.production.shard_seconds / self.factor
+        added = deal(without(dealt, missing), workers=workers, longest_seconds=longest)
         if added:
-            self._patiently(lambda: workspace.remember(_DEALT, name, (*known, *added)))
+            self._patiently(lambda: workspace.remember(_DEALT, name, (*dealt, *added)))
         open_ = {shot.fingerprint for shot in missing}
-        return [shard for shard in (*known, *added) if any(shot.fingerprint in open_ for shot in shard.shots)]
+        return [shard for shard in (*dealt, *added) if any(shot.fingerprint in open_ for shot in shard.shots)]
 
     def _num_workers(self, client: SyncPrefectClient) -> int:
         online = WorkerFilter(status=WorkerFilterStatus(any_=[WorkerStatus.ONLINE]))
@@ -138,10 +158,14 @@ class Distribution:
         self.parent = self._parent(client)
         waiting: dict[UUID, _Waiting] = {}
         try:
-            for number, shard in enumerate(shards):
-                entry = _Waiting(number=number, shard=shard)
-                waiting[self._begin(entry, deployment, production, client)] = entry
-            while waiting:
+            queued = deque(_Waiting(number=number, shard=shard) for number, shard in enumerate(shards))
+            while queued or waiting:
+                while queued and self._is_affordable(queued[0], waiting.values()):
+                    entry = queued.popleft()
+                    waiting[self._begin(entry, deployment, production, client)] = entry
+                if not waiting:
+                    self.failures.append(self._over_budget(queued))
+                    return
                 time.sleep(self.direct.wiring.settings.production.poll_seconds)
                 for run in self._ended(tuple(waiting), client):
                     entry = waiting[run.id]
@@ -149,10 +173,33 @@ class Distribution:
                         continue
                     del waiting[run.id]
                     if self._landed(entry, run):
-                        waiting[self._begin(entry, deployment, production, client)] = entry
+                        queued.appendleft(entry)
+                    self._tell(shards)
         except (KeyboardInterrupt, EngineError):
             self._cancel(tuple(waiting), client)
             raise
+
+    def _is_affordable(self, entry: _Waiting, waiting: Iterable[_Waiting]) -> bool:
+        """Whether the budget bears one more shard, with all that is under way."""
+        if self.budget_gpu_s is None:
+            return True
+        under_way = sum(self._left(each.shard) for each in (entry, *waiting))
+        return self.gpu_seconds + under_way <= self.budget_gpu_s
+
+    def _left(self, shard: Shard) -> float:
+        """GPU seconds that a shard will take still."""
+        return self.factor * sum(s.cost_seconds for s in shard.shots if s.fingerprint not in self.clips)
+
+    def _over_budget(self, queued: Iterable[_Waiting]) -> str:
+        left = sum(self._left(entry.shard) for entry in queued)
+        return (
+            f"The budget of {self.budget_gpu_s:.0f} GPU seconds would be exceeded: {self.gpu_seconds:.0f} are "
+            f"spent, and {left:.0f} more are expected. What is done is kept: produce again with a larger budget."
+        )
+
+    def _tell(self, shards: Sequence[Shard]) -> None:
+        shots = [shot for shard in shards for shot in shard.shots]
+        self.told(sum(shot.fingerprint in self.clips for shot in shots) / len(shots))
 
     def _begin(self, entry: _Waiting, deployment: UUID, production: str, client: SyncPrefectClient) -> UUID:
         """Begin the next attempt that is not spent. The same key gives the same run, whoever asks for it."""

@@ -4,14 +4,61 @@ In: plans, clips and the run's document. Out: artifacts. Texts of episodes are e
 title must not become a link.
 """
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import httpx
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.exceptions import PrefectHTTPStatusError
 
 from tasks.domain.editing import Shot
 
+log = logging.getLogger(__name__)
+
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
 _MAX_ROWS = 1000
+
+
+class Reports:
+    """The artifacts of one run. They are for people: where the server does not take one, the run goes on."""
+
+    def __init__(self, episode: str) -> None:
+        self._key = re.sub(r"[^a-z0-9]+", "-", episode.casefold()).strip("-") or "episode"
+        self._progress: Any = None
+
+    def progress(self, share: float) -> None:
+        """How much of the rendering is done, 0 to 1."""
+        percent = round(100 * share, 1)
+        if self._progress is None:
+            self._progress = self._made(
+                create_progress_artifact, progress=percent, key=f"{self._key}-progress", description="Clips rendered"
+            )
+        else:
+            self._made(update_progress_artifact, self._progress, progress=percent)
+
+    def shots(self, shots: Sequence[Shot], reused: frozenset[str]) -> None:
+        """The table of a programme's shots."""
+        rows = shot_rows(shots, reused)
+        self._made(create_table_artifact, table=rows, key=f"{self._key}-shots", description="Shots")
+
+    def done(self, title: str, document: dict[str, Any], record: dict[str, Any], gpu_hour_price: float) -> None:
+        """The summary of a run."""
+        text = summary(title, document, record, gpu_hour_price)
+        self._made(create_markdown_artifact, markdown=text, key=self._key, description="What came out")
+
+    def _made(self, make: Callable[..., Any], *values: Any, **named: Any) -> Any:
+        try:
+            return make(*values, **named)
+        except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+            log.warning("a report was not taken by the server: %s", error)
+            return None
 
 
 def escaped(text: str) -> str:

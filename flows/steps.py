@@ -21,15 +21,18 @@ from flows.distribute import Distribution
 from flows.memory import identity
 from flows.policy import BACKOFF_SECONDS, POLICY, Policy, Stage, may_pass
 from flows.record import Tally
+from flows.report import Reports
 from tasks.domain.editing import Clip, Shot
 
 
 class Steps:
     """A `Run` (flows/pipeline.py) inside a flow run."""
 
-    def __init__(self, direct: Direct, episode: str) -> None:
-        """episode: its id, by which runs in work pools are called."""
-        self.direct, self.episode = direct, episode
+    def __init__(self, direct: Direct, episode: str, *, budget_gpu_s: float | None = None) -> None:
+        """episode: its id, by which runs in work pools are called. budget_gpu_s: what those may cost, for all of it."""
+        self.direct, self.episode, self.budget_gpu_s = direct, episode, budget_gpu_s
+        self.reports = Reports(episode)
+        self._reused: set[str] = set()
 
     def __call__(self, stage: Stage, *values: Any) -> Any:
         """One task, called what the stage does."""
@@ -51,6 +54,8 @@ class Steps:
                 own = [place for place in pools if pools[place] == pool]
                 clips = self._on_pool(pool, [items[place][0] for place in own], f"{title} on {pool}", tally)
                 done |= dict(zip(own, clips, strict=True))
+            if stage is tasks.render.render:
+                self.reports.shots([shot for (shot,) in items], frozenset(self._reused))
             return [done[place] for place in range(len(items))]
 
     def _pools(self, items: Sequence[tuple[Any, ...]]) -> dict[int, str]:
@@ -59,7 +64,12 @@ class Steps:
         return {place: named[shot.renderer] for place, (shot,) in enumerate(items) if shot.renderer in named}
 
     def _on_pool(self, pool: str, shots: Sequence[Shot], title: str, tally: Tally) -> list[Clip]:
-        away = Distribution(direct=self.direct, pool=pool, episode=self.episode)
+        notes = self.direct.record.notes
+        spent = notes.get("gpu_seconds", 0.0)
+        left = None if self.budget_gpu_s is None else self.budget_gpu_s - spent
+        away = Distribution(
+            direct=self.direct, pool=pool, episode=self.episode, budget_gpu_s=left, told=self.reports.progress
+        )
 
         def wait() -> None:
             away.render(shots)  # not a parameter of the task: Prefect would look through every value
@@ -69,8 +79,10 @@ class Steps:
         finally:
             tally.remembered += away.num_reused
             tally.retries += away.num_retries
-            notes = self.direct.record.notes
-            notes["gpu_seconds"] = round(notes.get("gpu_seconds", 0.0) + away.gpu_seconds, 3)
+            notes["gpu_seconds"] = round(spent + away.gpu_seconds, 3)
+            if away.quoted is not None:
+                notes["quotes"] = [*notes.get("quotes", ()), away.quoted.as_document()]
+            self._reused |= away.reused
         return [away.clips[shot.fingerprint] for shot in shots]
 
     def _tasks(self, stage: Stage, items: Sequence[tuple[Any, ...]], told: Sequence[str], tally: Tally) -> list[Any]:
@@ -86,6 +98,8 @@ class Steps:
             own = Tally(stage=stage.__name__)
             calls.append(own)
             done[name] = self.direct.once(stage, work[name], own)
+            if own.remembered:
+                self._reused.add(name)
             return Completed(name="Reused", message="It was in the store.") if own.remembered else Completed()
 
         ordered = _as_task(step, policy)

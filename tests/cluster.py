@@ -86,12 +86,18 @@ class Cluster:
         until(lambda: b"started!" in (self.folder / f"{name}.log").read_bytes(), 120)
         return process
 
-    def produce(self, name: str, pool: str, *, episode: Path | None = None, **others: str) -> "Producing":
+    def artifacts(self, key: str) -> list[dict[str, Any]]:
+        """What runs have reported under a key."""
+        return list(self.server.ask("/artifacts/filter", {"artifacts": {"key": {"any_": [key]}}}))
+
+    def produce(
+        self, name: str, pool: str, *, episode: Path | None = None, flags: tuple[str, ...] = (), **others: str
+    ) -> "Producing":
         """`troupe produce` of an episode of six shots, in the background."""
         path = episode or small_episode(self.folder / name, name=name, lines=lines_of(name), quality="final")
         store = f"s3://videos/{name}"
         environment = self.environment(pool, log=name, **others)
-        running = self.start(name, environment, "flows.cli", "produce", str(path), "--store", store, "--json")
+        running = self.start(name, environment, "flows.cli", "produce", str(path), "--store", store, "--json", *flags)
         return Producing(cluster=self, name=name, process=running, path=path, store=store)
 
     def runs(self, episode: str) -> list[dict[str, Any]]:

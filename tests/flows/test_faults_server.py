@@ -102,6 +102,18 @@ def test_a_shot_that_always_fails(site: Cluster) -> None:
     assert len(names) == 3
 
 
+def test_a_budget_is_kept(site: Cluster) -> None:
+    """A run whose shots would cost more than its budget begins only what it bears; the next one goes on from there."""
+    run = site.produce("budget", POOL, flags=("--budget-gpu-s", str(3.2 * site.clip_seconds)))
+    code, _ = run.result()
+    assert code == 1
+    assert "The budget of 8 GPU seconds would be exceeded" in (site.folder / "budget.log").read_text()
+    again = site.produce("budget", POOL, episode=run.path)
+    check_whole(again, rendered_again=0)
+    kinds = [found["type"] for key in ("budget", "budget-shots", "budget-progress") for found in site.artifacts(key)]
+    assert set(kinds) == {"markdown", "table", "progress"}
+
+
 def test_a_run_is_cancelled_by_hand(site: Cluster) -> None:
     """Cancelled in the control room, a shard's run ends within seconds, and the producing run says why it ends."""
     run = site.produce("cancelled", POOL)
