@@ -105,7 +105,7 @@ class Distribution:
             self.quoted = quote(costs, factor=self.factor, workers=workers, gpu_hour_price=price)
             log.info("%d clips are missing: %s", len(missing), self.quoted.as_document())
             shards = self._dealt(wanted, missing, workers)
-            production = digest([shot.fingerprint for shot in wanted])
+            production = digest([workspace.store.uri, *(shot.fingerprint for shot in wanted)])
             self._run_all(shards, production, client)
         done = sum(shot.cost_seconds for shot in missing if shot.fingerprint in self.clips)
         self._patiently(lambda: learn(workspace, traits, Past(expected_seconds=done, actual_seconds=self.gpu_seconds)))
