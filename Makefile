@@ -40,8 +40,7 @@ check: $(VENV)/.dev ## format, lint, types, import rules, file lengths
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest -q tests/rules
 
-test-server: $(VENV)/.dev $(VENV)/.models ## tests with real servers here: object store, Prefect, PostgreSQL, Redis
-	@infra/test-servers.sh
+test-server: $(VENV)/.dev $(VENV)/.models ## tests with a real object store and a real Prefect server here
 	@$(BIN)/python -m pytest -q -m server
 
 .venv-wan/.done: infra/requirements-gpu.lock
@@ -55,9 +54,9 @@ test-server: $(VENV)/.dev $(VENV)/.models ## tests with real servers here: objec
 test-wan: .venv-wan/.done ## tests of Wan2.2-S2V on the CPU, in an environment of their own with torch
 	@OMP_NUM_THREADS=1 .venv-wan/bin/python -m pytest -q -m wan tests/s2v_model/wan
 
-soak: $(VENV)/.dev $(VENV)/.models ## the same faults with outages of their full length; never in CI
+soak: $(VENV)/.dev $(VENV)/.models ## a whole site with PostgreSQL, Redis and workers that are killed; never in CI
 	@infra/test-servers.sh
-	@SOAK=1 $(BIN)/python -m pytest -q -m server tests/flows
+	@SOAK=1 $(BIN)/python -m pytest -q -m faults
 
 bench: $(VENV)/.dev ## make bench NAME=diarize ARGS="FOLDER": one row a case, quality beside cost
 	@$(BIN)/python tests/bench/bench_$(NAME).py $(ARGS)

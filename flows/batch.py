@@ -22,8 +22,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
+from flows.choices import choices_for
 from flows.direct import Direct
-from flows.episodes import choices_for, episode_bytes
+from flows.episodes import episode_bytes
 from flows.pipeline import production
 from flows.pool import Pool
 from flows.progress import Silent

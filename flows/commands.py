@@ -11,8 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+from flows.choices import choices_for
 from flows.direct import Direct
-from flows.episodes import choices_for, open_episode
+from flows.episodes import open_episode
 from flows.memory import recall
 from flows.pipeline import Choices, plans, production
 from flows.progress import Bars, Plain, Progress, Silent, unwatched

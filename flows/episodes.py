@@ -1,18 +1,15 @@
-"""An episode file opened, and the choices that settings add to it: what both ways of running begin with.
+"""An episode file opened: what both ways of running begin with.
 
-Knows no Prefect.
+Light: a text error is told before any engine is imported.
 """
 
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
-from flows.pipeline import Choices
 from flows.settings import Settings
-from flows.wiring import Wiring
 from tasks.domain.episode import Episode
 from tasks.domain.errors import CastError, EpisodeError
-from tasks.domain.options import QUALITIES, MarkingOptions, SoundOptions
+from tasks.domain.options import QUALITIES
 from tasks.formats.episode import read_episode
 from tasks.media.paths import resolve
 
@@ -49,16 +46,3 @@ def episode_bytes(file: Path) -> bytes:
     if len(content) > MAX_BYTES:
         raise EpisodeError(f"it is larger than {MAX_BYTES >> 20} MiB.", where=str(file), remedy="An episode is short.")
     return content
-
-
-def choices_for(episode: Episode, wiring: Wiring) -> Choices:
-    """What this machine's settings decide for an episode, resolved once a run."""
-    settings = wiring.settings
-    return Choices(
-        heard_by=(wiring.voice_id,) if episode.kind == "script" else (wiring.diarizer_id, wiring.transcriber_id),
-        renderer=wiring.renderer.traits(),
-        sound=SoundOptions(loudness_lufs=settings.sound.loudness_lufs, true_peak_dbtp=settings.sound.true_peak_dbtp),
-        marking=MarkingOptions(label="" if settings.marking.unmarked else settings.marking.label),
-        require_consent=settings.require_consent,
-        today=date.today().isoformat(),
-    )

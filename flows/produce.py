@@ -11,8 +11,9 @@ from prefect.runtime.flow_run import get_parameters as parameters
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
+from flows.choices import choices_for
 from flows.direct import Direct
-from flows.episodes import choices_for, open_episode
+from flows.episodes import open_episode
 from flows.pipeline import production
 from flows.progress import Silent
 from flows.record import Record, published

@@ -10,8 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from flows.choices import choices_for
 from flows.direct import Direct
-from flows.episodes import choices_for, open_episode
+from flows.episodes import open_episode
 from flows.pipeline import production
 from flows.progress import Silent
 from flows.record import Record

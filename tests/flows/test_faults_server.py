@@ -14,7 +14,7 @@ import pytest
 from tests.cluster import NUM_SHOTS, Cluster, Producing, children, cluster, renderings, until
 from tests.episodes import small_episode
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 AWAY_SECONDS = 60 if os.environ.get("SOAK") else 20
 POOL = "gpu"
 
