@@ -52,7 +52,7 @@ test-server: $(VENV)/.dev $(VENV)/.models ## tests with a real object store and 
 	@touch $@
 
 test-wan: .venv-wan/.done ## tests of Wan2.2-S2V on the CPU, in an environment of their own with torch
-	@OMP_NUM_THREADS=1 .venv-wan/bin/python -m pytest -q -m wan tests/s2v_model/wan
+	@OMP_NUM_THREADS=1 .venv-wan/bin/python -m pytest -q -m "wan and not gpu" tests/s2v_model/wan
 
 soak: $(VENV)/.dev $(VENV)/.models ## a whole site with PostgreSQL, Redis and workers that are killed; never in CI
 	@infra/test-servers.sh
