@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.synchronize import Event
 from typing import Any
 
 from flows.policy import Stage
@@ -21,9 +20,13 @@ from flows.settings import Settings
 from s2v_model.contract import Stopped
 from tasks.domain.errors import EngineError
 
+POLL_SECONDS = 0.1
 GRACE_SECONDS = 2.0
 """A worker that has not looked at the stop flag by then ends where it stands; nothing half-written is visible."""
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+StopFlag = Any
+"""A shared byte (ctypes): 1 asks for the end."""
 
 _worker: dict[str, Any] = {}
 
@@ -34,7 +37,8 @@ class Pool:
     def __init__(self, settings: Settings, quality: str, size: int) -> None:
         self._settings, self._quality, self.size = settings, quality, size
         self._context = multiprocessing.get_context("forkserver")
-        self._stop: Event = self._context.Event()
+        # A bare byte, not an Event: setting one waits for ever for a sleeper that was killed.
+        self._stop: StopFlag = self._context.RawValue("b", 0)
         self._lock = threading.Lock()
         self._executor: ProcessPoolExecutor | None = None
 
@@ -48,7 +52,7 @@ class Pool:
             return executor.submit(_work, stage, values).result()
         except BrokenProcessPool as error:
             self._renew(executor)
-            if self._stop.is_set():
+            if self._stop.value:
                 raise Stopped from error
             raise EngineError(
                 "a render process died, most likely for lack of memory. Set `workers` lower if it happens again."
@@ -76,7 +80,7 @@ class Pool:
 
     def request_stop(self) -> None:
         """Tell the workers to end; `close` waits for them."""
-        self._stop.set()
+        self._stop.value = 1
 
     def close(self, *, stop: bool = False) -> None:
         """Wait for the workers to end; with `stop`, at once."""
@@ -107,7 +111,7 @@ def _nothing() -> None:
     """A first order, so that the workers' home is up."""
 
 
-def _begin(settings: Settings, quality: str, stop: Event) -> None:
+def _begin(settings: Settings, quality: str, stop: StopFlag) -> None:
     """Once in each worker."""
     import cv2
 
@@ -128,8 +132,9 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _leave_on_stop(stop: Event) -> None:
-    stop.wait()
+def _leave_on_stop(stop: StopFlag) -> None:
+    while not stop.value:
+        time.sleep(POLL_SECONDS)
     time.sleep(GRACE_SECONDS)
     _worker["wiring"].close()
     os._exit(130)
@@ -148,5 +153,5 @@ def watch_for(stage: Stage, watch: Any) -> dict[str, Any]:
 
 
 def _watch(done: float, total: float) -> None:
-    if _worker["stop"].is_set():
+    if _worker["stop"].value:
         raise Stopped
