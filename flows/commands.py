@@ -37,7 +37,6 @@ def produce_episode(
 ) -> dict[str, Any]:
     """Make an episode's programmes, here or as a flow where a Prefect API is configured."""
     settings = load_settings(store=store)
-    log_to_stderr(settings.log)
     episode = open_episode(path, settings, quality)
     if not direct and prefect_api_url():
         recorded = import_module("flows.produce").produce_recorded  # Prefect takes two seconds to import
@@ -47,6 +46,7 @@ def produce_episode(
             "a budget is kept by runs that hand their shots to work pools, and this run would not.",
             remedy="Set PREFECT_API_URL, or leave --budget-gpu-s away.",
         )
+    log_to_stderr(settings.log)  # a recorded run has Prefect's own log
     with shown(quiet) as progress:
         return produce_directly(episode, settings, progress)
 

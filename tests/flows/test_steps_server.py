@@ -118,7 +118,7 @@ def test_an_input_error_is_a_failed_run(recorder: PrefectServer, tmp_path: Path)
 
 def test_ctrl_c_ends_within_seconds(recorder: PrefectServer, tmp_path: Path) -> None:
     """Interrupted in the middle of its clips, the process is gone in seconds with code 130; nothing is half-written."""
-    lines = tuple(f"Line {number} of a talk that goes on for a while, and then some." for number in range(12))
+    lines = tuple(f"Line {number} of a talk that goes on for a while, and then some." for number in range(60))
     episode = small_episode(tmp_path, name="long", lines=lines)
     running = subprocess.Popen(
         command("produce", episode), cwd=tmp_path, env=environment(recorder), stderr=subprocess.PIPE, text=True
