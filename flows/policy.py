@@ -1,4 +1,4 @@
-"""One row a stage, in pipeline order: how often, how long, and what it remembers. Read by both ways of running."""
+"""One row a stage, in pipeline order: how often, and what it remembers. Read by both ways of running."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,6 @@ class Policy:
     """What a person sees: a verb and its object."""
     retries: int = 0
     """After a failure whose class may pass (`may_pass`)."""
-    timeout_seconds: int = 3600
     key: Callable[..., str | None] | None = None
     """What the stage's result depends on, from its values; None, or a key that is None: nothing is remembered."""
     in_processes: bool = False
@@ -35,7 +34,7 @@ class Policy:
 
 
 POLICY: dict[Stage, Policy] = {
-    tasks.ingest.ingest: Policy(title="read the source", retries=2, timeout_seconds=4 * 3600, key=tasks.ingest.key),
+    tasks.ingest.ingest: Policy(title="read the source", retries=2, key=tasks.ingest.key),
     tasks.diarize.diarize: Policy(title="tell the speakers apart", retries=1, key=tasks.diarize.key),
     tasks.diarize.listen: Policy(title="find the speech in the tracks", retries=1, key=tasks.diarize.listen_key),
     tasks.transcribe.transcribe: Policy(title="find the words", retries=1, key=tasks.transcribe.key),
@@ -51,9 +50,7 @@ POLICY: dict[Stage, Policy] = {
     tasks.arrange.arrange_tracks: Policy(title="arrange the tracks", key=tasks.arrange.tracks_key),
     tasks.plan.plan: Policy(title="plan the shots"),
     tasks.render.render: Policy(title="render the clips", retries=2, in_processes=True),
-    tasks.composite.composite: Policy(
-        title="put the programme together", retries=1, timeout_seconds=6 * 3600, key=tasks.composite.key
-    ),
+    tasks.composite.composite: Policy(title="put the programme together", retries=1, key=tasks.composite.key),
     tasks.publish.publish: Policy(title="publish", retries=5),
 }
 

@@ -155,7 +155,6 @@ class Traits:
     """Native frames that the renderer makes and drops ahead of a clip."""
     max_frames: int | None = None
     """The planner keeps a clip below so many native frames; None where any length is good."""
-    needs_phones: bool = False
     cost: Cost = field(default_factory=lambda: Cost(device="cpu", fixed_seconds=0.0, seconds_per_frame_megapixel=0.0))
 
 
