@@ -7,17 +7,23 @@ names in its own folder is opened.
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.progress import unwatched
 from flows.settings import Settings, load_settings
 from tasks.domain.episode import CastEntry, Episode
-from tasks.domain.errors import InputError, PipelineError
+from tasks.domain.errors import CastError, InputError, PipelineError
 from tasks.formats.episode import unused_cast
+from tasks.formats.findings import all_findings
+
+if TYPE_CHECKING:  # a text error is told before anything heavy is loaded
+    from tasks.cast import Played
+    from tasks.domain.speech import ScriptRole
 
 KINDS = ("episode", "script", "portrait", "recording", "feed")
 _BY_EXTENSION = {
@@ -89,7 +95,7 @@ def check_file(path: str, kind: str | None, *, store: str | None = None) -> Repo
         report.kind = kind or kind_of(Path(path))
         _CHECKS[report.kind](Path(path), settings, report)
     except InputError as error:
-        report.errors += [_finding(each, path) for each in (error, *error.others)]
+        report.errors += [_finding(each, path) for each in all_findings(error)]
     except PipelineError as error:
         report.errors.append(Finding(where=path, message=str(error)))
     return report
@@ -195,39 +201,75 @@ def _check_episode(path: Path, settings: Settings, report: Report) -> None:
 
     episode = open_episode(str(path), settings)
     report.facts = {"id": episode.id, "source": episode.kind, "languages": [episode.language, *episode.languages]}
+    own = partial(_gather, report, path)
     if episode.kind == "script":
-        _check_its_script(episode, report)
+        _check_its_script(episode, settings, report)
+    else:
+        own(partial(_check_its_texts, episode))
+        own(partial(_check_its_cast, episode, (), (), episode.language, settings))
     for entry in episode.cast:
-        _gather(report, path, partial(_check_its_portrait, entry, episode, settings, report))
+        own(partial(_check_its_portrait, entry, episode, settings, report))
     for name in _recordings(episode):
-        _gather(report, path, partial(_check_its_recording, name, episode, settings, report))
+        own(partial(_check_its_recording, name, episode, settings, report))
     _check_store(settings, report)
     report.summary = f"{len(episode.cast)} in the cast, {episode.kind}"
 
 
-def _gather(report: Report, path: Path, check: Callable[[], None]) -> None:
+def _gather(report: Report, path: Path, check: Callable[[], object]) -> None:
     """Go on after an error: a person mends all of them at once."""
     try:
         check()
     except InputError as error:
-        report.errors += [_finding(each, str(path)) for each in (error, *error.others)]
+        found = (_finding(each, str(path)) for each in all_findings(error))
+        report.errors += [each for each in found if each not in report.errors]
 
 
-def _check_its_script(episode: Episode, report: Report) -> None:
+def _check_its_script(episode: Episode, settings: Settings, report: Report) -> None:
     from tasks.cast import keys_of
-    from tasks.ingest import script_of
+    from tasks.formats.script import in_language
+    from tasks.ingest import scene_pictures, script_of
 
     script = script_of(episode)
     report.warnings += script.warnings
     report.facts["lines_spoken"] = len(script.spoken)
-    played: list[str] = []
+    played: list[tuple[str, tuple[str, ...]]] = []
+    path = Path(episode.path)
 
     def judge(label: str) -> None:
-        played.extend(keys_of(label, episode.cast, where=episode.path))
+        played.append((label, keys_of(label, episode.cast, where=episode.path)))
 
     for label in script.labels:
-        _gather(report, Path(episode.path), partial(judge, label))
-    report.warnings += unused_cast(episode, tuple(played))
+        _gather(report, path, partial(judge, label))
+    report.warnings += unused_cast(episode, tuple(key for _, keys in played for key in keys))
+    _gather(report, path, partial(scene_pictures, episode, script))
+    for language in (episode.language, *episode.languages):
+        _gather(report, path, partial(in_language, script, language))
+        _gather(report, path, partial(_check_its_cast, episode, tuple(played), script.roles, language, settings))
+
+
+def _check_its_cast(
+    episode: Episode, played: "Played", roles: "Sequence[ScriptRole]", language: str, settings: Settings
+) -> None:
+    """Voices of a script, consents and samples. played: everybody, where it is not known before the run."""
+    from flows.wiring import Wiring
+    from tasks.cast import choose
+    from tasks.media.paths import resolve
+
+    for entry in episode.cast:
+        if entry.sample:
+            resolve(entry.sample, folder=episode.folder, roots=episode.roots, where=entry.where, error=CastError)
+    wiring = Wiring(settings)
+    by = wiring.voice_id if episode.kind == "script" else None
+    everybody = tuple((entry.key, (entry.key,)) for entry in episode.cast)
+    today = date.today().isoformat()
+    choose(episode, played or everybody, roles, language, by, today, settings.require_consent, voices=wiring.voices)
+
+
+def _check_its_texts(episode: Episode) -> None:
+    from tasks.ingest import chapters_of, transcript_of
+
+    transcript_of(episode)
+    chapters_of(episode)
 
 
 def _check_its_portrait(entry: CastEntry, episode: Episode, settings: Settings, report: Report) -> None:
@@ -240,15 +282,18 @@ def _check_its_portrait(entry: CastEntry, episode: Episode, settings: Settings, 
 
 
 def _recordings(episode: Episode) -> tuple[str, ...]:
-    """Files of recordings that an episode names; addresses are not opened here."""
     podcast = episode.source.podcast
-    names = [podcast] if podcast and not podcast.startswith(("http://", "https://")) else []
-    return (*names, *(name for _, name in episode.source.tracks))
+    return (*((podcast,) if podcast else ()), *(name for _, name in episode.source.tracks))
 
 
 def _check_its_recording(name: str, episode: Episode, settings: Settings, report: Report) -> None:
+    """An address is judged by what it says, and not opened here."""
+    from tasks.media.fetch import check_address, is_address
     from tasks.media.paths import resolve
 
+    if is_address(name):
+        check_address(name, allow=settings.network.allow)
+        return
     own = Report(kind="recording")
     _check_recording(resolve(name, folder=episode.folder, roots=episode.roots, where=episode.path), settings, own)
     report.errors += own.errors

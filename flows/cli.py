@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from tasks.domain.errors import InputError, PipelineError
+from tasks.formats.findings import all_findings
 
 app = typer.Typer(
     name="troupe",
@@ -250,7 +251,7 @@ def _verdict(error: BaseException) -> tuple[int, list[str]]:
     if hasattr(error, "format_message"):  # typer's own, for a command line that it cannot read
         return 2, [f"{error.format_message()} `troupe --help` shows the commands."]
     if isinstance(error, InputError):
-        return 2, [str(finding) for finding in (error, *error.others)]
+        return 2, [str(finding) for finding in all_findings(error)]
     if isinstance(error, PipelineError):
         return 1, [str(error)]
     return 1, [f"unexpected fault: {type(error).__name__}: {error}. Run again with --debug and report it."]

@@ -33,6 +33,8 @@ from tasks.media.pictures import read_picture, write_png
 from tasks.media.wav import map_speech, read_speech
 
 REVISION = 1
+Played = tuple[tuple[str, tuple[str, ...]], ...]
+"""(label of the source, the cast keys it means), for each label."""
 _JOINT = re.compile(r"\s*(?:&|\+|,|/|\band\b|\bund\b|\bet\b|\by\b|\be\b)\s*", re.IGNORECASE)
 
 
@@ -177,26 +179,20 @@ def cast(
     Raises CastError for a label without an entry, a voice that does not exist, and consent that has ended.
     """
     played = _played(episode, labels, matches)
-    used = tuple(dict.fromkeys(key for _, keys in played for key in keys))
+    chosen = choose(episode, played, roles, language, by, today, require_consent, voices=voices)
+    pictured = {entry.key: portrait for entry, portrait in zip(episode.cast, portraits, strict=True)}
+    used = {entry.key for entry, _, _ in chosen}
     speakers = []
     warnings = [f"cast entry {entry.key!r} is not used." for entry in episode.cast if entry.key not in used]
-    taken: tuple[str, ...] = tuple(entry.voice for entry in episode.cast if entry.voice)
-    for entry, portrait in zip(episode.cast, portraits, strict=True):
-        if entry.key not in used:
-            continue
-        consent = _consent(episode, entry, today, require_consent)
+    for entry, consent, voice in chosen:
         if consent.state != "recorded":
             warnings.append(f"speaker {entry.key}: consent is not recorded.")
-        voice = None
-        if by is not None:
-            voice = _voice(entry, roles, played, language, taken, by, voices)
-            taken = (*taken, voice.partition(":")[2])
-        warnings += portrait.warnings
+        warnings += pictured[entry.key].warnings
         speakers.append(
             Speaker(
                 key=entry.key,
                 name=entry.name or _role_name(entry, roles, played) or entry.key.replace("_", " ").title(),
-                portrait=portrait,
+                portrait=pictured[entry.key],
                 voice=voice,
                 prompt=entry.prompt,
                 consent=consent,
@@ -205,9 +201,37 @@ def cast(
     return Cast(speakers=tuple(speakers), labels=played, warnings=tuple(warnings))
 
 
-def _played(
-    episode: Episode, labels: Sequence[str], matches: Sequence[VoiceMatch]
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def choose(
+    episode: Episode,
+    played: Played,
+    roles: Sequence[ScriptRole],
+    language: str,
+    by: EngineId | None,
+    today: str,
+    require_consent: bool,
+    *,
+    voices: Voice,
+) -> list[tuple[CastEntry, Consent, str | None]]:
+    """(entry, consent, voice) of everybody who speaks, in the order of the cast; the voice is None where `by` is.
+
+    Raises CastError for a voice that does not exist, and for consent that has ended or is missing and required.
+    """
+    used = {key for _, keys in played for key in keys}
+    taken: tuple[str, ...] = tuple(entry.voice for entry in episode.cast if entry.voice)
+    chosen = []
+    for entry in episode.cast:
+        if entry.key not in used:
+            continue
+        consent = _consent(episode, entry, today, require_consent)
+        voice = None
+        if by is not None:
+            voice = _voice(entry, roles, played, language, taken, by, voices)
+            taken = (*taken, voice.partition(":")[2])
+        chosen.append((entry, consent, voice))
+    return chosen
+
+
+def _played(episode: Episode, labels: Sequence[str], matches: Sequence[VoiceMatch]) -> Played:
     """(label, cast keys) for every label of the source."""
     if episode.kind == "tracks":
         return tuple((label, (label,)) for label in labels)
@@ -216,9 +240,7 @@ def _played(
     return tuple((label, keys_of(label, episode.cast, where=episode.path)) for label in labels)
 
 
-def _played_voices(
-    episode: Episode, labels: Sequence[str], matches: Sequence[VoiceMatch]
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _played_voices(episode: Episode, labels: Sequence[str], matches: Sequence[VoiceMatch]) -> Played:
     known = {match.label: match.key for match in matches}
     if episode.casting == "order":
         if len(labels) > len(episode.cast):
@@ -263,17 +285,13 @@ def _as_key(label: str) -> str:
     return re.sub(r"\W+", "_", label.casefold()).strip("_") or "name"
 
 
-def _role(
-    entry: CastEntry, roles: Sequence[ScriptRole], played: Sequence[tuple[str, tuple[str, ...]]]
-) -> ScriptRole | None:
+def _role(entry: CastEntry, roles: Sequence[ScriptRole], played: Played) -> ScriptRole | None:
     """What the script's own title block says of this member of the cast."""
     own = {label for label, keys in played if keys == (entry.key,)}
     return next((role for role in roles if role.label in own), None)
 
 
-def _role_name(
-    entry: CastEntry, roles: Sequence[ScriptRole], played: Sequence[tuple[str, tuple[str, ...]]]
-) -> str | None:
+def _role_name(entry: CastEntry, roles: Sequence[ScriptRole], played: Played) -> str | None:
     role = _role(entry, roles, played)
     return role.name if role else None
 
@@ -281,7 +299,7 @@ def _role_name(
 def _voice(
     entry: CastEntry,
     roles: Sequence[ScriptRole],
-    played: Sequence[tuple[str, tuple[str, ...]]],
+    played: Played,
     language: str,
     taken: tuple[str, ...],
     by: EngineId,

@@ -72,11 +72,11 @@ def ingest(episode: Episode, *, workspace: Workspace, watch: Watch, inputs: Inpu
     Raises ScriptError, RecordingError, PortraitError (a scene's picture) or EpisodeError (a path, chapters) for what a
     person can mend; EngineError where a download failed that may succeed later; Stopped out of `watch`.
     """
-    chapters = _chapters(episode)
+    chapters = chapters_of(episode)
     if episode.source.script is not None:
         script = script_of(episode)
         return Material(script=script, chapters=chapters, pictures=_pictures(episode, script, workspace))
-    transcript = _transcript(episode)
+    transcript = transcript_of(episode)
     if episode.source.podcast is not None:
         recording = _recording(episode, workspace, watch, inputs)
         return Material(recording=recording, transcript=transcript, chapters=chapters)
@@ -101,19 +101,25 @@ def script_of(episode: Episode) -> Script:
     return script
 
 
-def _pictures(episode: Episode, script: Script, workspace: Workspace) -> tuple[tuple[str, Asset], ...]:
-    """Each picture that a scene starts from, once."""
+def scene_pictures(episode: Episode, script: Script) -> tuple[tuple[str, Path], ...]:
+    """(name, file) of each picture that a scene starts from, once. Raises ScriptError for one that is not there."""
     named = {line.picture: line.row for line in reversed(script.lines) if line.picture}
+    return tuple(
+        (name, _file(episode, name, f"line {row} of the script", ScriptError)) for name, row in sorted(named.items())
+    )
+
+
+def _pictures(episode: Episode, script: Script, workspace: Workspace) -> tuple[tuple[str, Asset], ...]:
     kept = []
-    for name, row in sorted(named.items()):
-        path = _file(episode, name, f"line {row} of the script", ScriptError)
+    for name, path in scene_pictures(episode, script):
         target = workspace.new(".png")
         target.write_bytes(write_png(read_picture(path, name=name).pixels))
         kept.append((name, workspace.keep(target)))
     return tuple(kept)
 
 
-def _transcript(episode: Episode) -> Transcript | None:
+def transcript_of(episode: Episode) -> Transcript | None:
+    """The words that an episode supplies for its recording. Raises ScriptError."""
     name = episode.source.transcript
     if name is None:
         return None
@@ -121,7 +127,8 @@ def _transcript(episode: Episode) -> Transcript | None:
     return read_transcript(content, name=name, language=episode.language)
 
 
-def _chapters(episode: Episode) -> tuple[Chapter, ...]:
+def chapters_of(episode: Episode) -> tuple[Chapter, ...]:
+    """The chapters of a file that an episode names. Raises EpisodeError."""
     if episode.chapters is None:
         return ()
     return read_chapters(_text(episode, episode.chapters, "chapters", EpisodeError), name=episode.chapters)

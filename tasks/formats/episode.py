@@ -106,6 +106,10 @@ def _source(fields: Fields, cast: tuple[CastEntry, ...]) -> Source:
     if node is not None and len(given) != 1:
         found = f"has {' and '.join(given)}" if given else "has none of script, podcast and tracks"
         fields.fault("source", f"{found}.", "Keep exactly one of script, podcast and tracks.")
+    for key in given:
+        value = source.node(key)
+        if value is not None and value.kind == "text" and not value.text.strip():
+            source.fault(key, "is empty.", "Name a file, or for a script write its lines.")
     for key in ("transcript", "speakers"):
         if source.node(key) is not None and given == ["script"]:
             source.fault(key, "has no meaning for a script.", "Remove it.")

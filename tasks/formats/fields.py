@@ -63,7 +63,7 @@ class Fields:
             self.findings.add(f"{self.name(key)} is missing.", where=self.where, remedy=remedy)
 
     def text(self, key: str, *, limit: int = MAX_TEXT_CHARACTERS) -> str | None:
-        """Text that is not blank, trimmed."""
+        """Text that is not blank, trimmed, without control characters but tabs and line breaks."""
         node = self.node(key)
         if node is None:
             return None
@@ -72,6 +72,9 @@ class Fields:
             return None
         if len(node.text) > limit:
             self.fault(key, f"has {len(node.text):,} characters; at most {limit:,} are allowed.", "Shorten it.")
+            return None
+        if any(unicodedata.category(character) == "Cc" and character not in "\t\r\n" for character in node.text):
+            self.fault(key, "holds a control character.", "Remove it.")
             return None
         return node.text.strip() or None
 

@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from flows.cli import main
+from tests.episodes import small_episode
 
 
 def run(*arguments: str) -> int:
@@ -142,3 +145,31 @@ def test_verify_of_no_programme_is_exit_two(tmp_path: Path, capsys: pytest.Captu
     """A folder without a manifest is no programme."""
     assert run("verify", str(tmp_path)) == 2
     assert "manifest" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"source": {"script": " \n \n"}}, "source.script is empty"),
+        ({"source": {"podcast": "http://127.0.0.1/a.mp3"}}, "not a public address"),
+        ({"source": {"podcast": "a.wav", "transcript": "none.vtt"}}, "there is no file 'none.vtt'"),
+        ({"title": "a\x07b"}, "title holds a control character"),
+        ({"languages": ["it"]}, "has no text in 'it'"),
+        ({"cast": {"anna": {"voice": "en-us/zz9"}}}, "espeak has no variant 'zz9'"),
+        ({"cast": {"anna": {"consent": "none.yaml"}}}, "there is no file 'none.yaml'"),
+        ({"cast": {"anna": {"sample": "none.wav"}}}, "there is no file 'none.wav'"),
+        ({"source": {"script": "ANNA: Hello.\n[scene 4 s none.png: a sea]\n"}}, "there is no file 'none.png'"),
+    ],
+)
+def test_check_finds_what_produce_would_stumble_over(
+    change: dict[str, Any], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What only a later stage of a run reads is judged before it: texts, addresses, voices, consents, samples."""
+    path = small_episode(tmp_path)
+    document = yaml.safe_load(path.read_text())
+    for entry, more in change.pop("cast", {}).items():
+        document["cast"][entry] |= more
+    path.write_text(yaml.safe_dump(document | change))
+    assert run("check", str(path), "--json") == 2
+    errors = json.loads(capsys.readouterr().out)["errors"]
+    assert any(told in error["message"] for error in errors), errors
