@@ -82,13 +82,17 @@ class Distribution:
     told: Callable[[float], None] = lambda share: None
     """Told how much of the work is done, 0 to 1."""
     quoted: Quote | None = None
+    lenient: bool = False
+    """Whether shots may stay without a clip: those that failed at every attempt are then `lost`."""
+    lost: dict[str, str] = field(default_factory=dict)
+    """Why, by fingerprint."""
     factor: float = 1.0
     """Seconds that a GPU takes for an expected one."""
 
     def render(self, shots: Sequence[Shot]) -> dict[str, Clip]:
         """The clip of every shot, by fingerprint. Called inside a task run, whose children the shards become.
 
-        Raises EngineError where shards failed; what others rendered is kept.
+        Raises EngineError where shards failed, unless `lenient`; what others rendered is kept.
         """
         wanted = tuple({shot.fingerprint: shot for shot in shots}.values())
         missing = self._missing(wanted)
@@ -216,6 +220,7 @@ class Distribution:
                         "shard": shard.digest,
                         "store": workspace.store.uri,
                         "quality": self.direct.wiring.quality,
+                        "attempt": entry.attempt,
                     },
                     name=f"{self.episode} {entry.number + 1}.{entry.attempt}",
                     tags=["troupe", f"episode:{self.episode}"],
@@ -227,6 +232,8 @@ class Distribution:
             if entry.run.state is None or not entry.run.state.is_final():
                 entry.begun += 1
                 entry.crashed_at = None
+                return entry.run.id
+            if not self._missing(shard.shots):  # it ended since we looked
                 return entry.run.id
             log.info("attempt %d at shard %d was spent before", entry.attempt, entry.number + 1)
 
@@ -274,11 +281,16 @@ class Distribution:
         told = f"{run.name} ended {run.state.name}: {run.state.message or 'no word of why'}"
         if run.state.is_cancelled():
             raise EngineError(f"Rendering was cancelled by hand ({run.name}). Produce the episode again to go on.")
-        if run.state.name != REFUSED and entry.begun < MAX_ATTEMPTS:
+        if run.state.name == REFUSED:
+            self.failures.append(told)
+            return False
+        if entry.begun < MAX_ATTEMPTS:
             self.num_retries += 1
             log.warning("%s; it is begun again", told)
             return True
-        self.failures.append(told)
+        self.lost |= {shot.fingerprint: told for shot in missing}
+        if not self.lenient:
+            self.failures.append(told)
         return False
 
     def _cancel(self, ids: Sequence[UUID], client: SyncPrefectClient) -> None:

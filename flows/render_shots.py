@@ -6,6 +6,7 @@ the flow's result only counts them. Knows no programme; what is reused is the st
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -58,29 +59,37 @@ class Outcome:
 
 
 @flow(name="render-shots", persist_result=False)
-def render_shots(shard: str, store: str, quality: str = "final") -> State[Any]:
+def render_shots(shard: str, store: str, quality: str = "final", attempt: int = 1) -> State[Any]:
     """Render the shots of a shard.
 
     Args:
         shard: Digest of the shard, as the producing flow kept it.
         store: file:FOLDER or s3://BUCKET/PREFIX that holds the shard and takes the clips.
         quality: draft or final.
+        attempt: How often this shard was begun, this time included.
 
     """
     wiring = _wired(store, quality)
     found = patiently(lambda: wiring.workspace.recall(STORE, shard, Shard), wiring)
     if found is None:
         return Failed(name=REFUSED, message=f"There is no shard {shard[:12]} in {store}. Produce the episode again.")
-    return render_all(found.shots, wiring).as_state()
+    return render_all(found.shots, wiring, attempt).as_state()
 
 
-def render_all(shots: Sequence[Shot], wiring: Wiring) -> Outcome:
-    """Render what the store does not have; one shot's failure leaves the others alone."""
-    outcome = Outcome()
-    for shot in shots:
+def render_all(shots: Sequence[Shot], wiring: Wiring, attempt: int = 1) -> Outcome:
+    """Render what the store does not have; one shot's failure leaves the others alone.
+
+    An attempt that died did so at the first shot that is missing: that one waits until all others are done.
+    """
+    outcome, queue, suspects = Outcome(), deque(shots), attempt - 1
+    while queue:
+        shot = queue.popleft()
         try:
             known = patiently(partial(wiring.workspace.clip, shot.fingerprint), wiring)
-            if known is None:
+            if known is None and suspects:
+                suspects -= 1
+                queue.append(shot)
+            elif known is None:
                 started = time.monotonic()
                 patiently(partial(_rendered, shot, wiring), wiring)
                 log.info("clip %s of %s in %.1f s", shot.fingerprint[:12], shot.id, time.monotonic() - started)

@@ -37,24 +37,24 @@ class Cluster:
 
     def environment(self, pool: str, *, log: str = "", **others: str) -> dict[str, str]:
         """For a worker or a producer whose shots go to `pool`."""
-        return self.server.environment(
-            PYTHONPATH=str(ROOT),
-            SLEEPING_SECONDS=str(self.clip_seconds),
-            SLEEPING_LOG=str(self.folder / f"{log or pool}.notes"),
-            TROUPE_ENGINES__FINAL=NAME,
-            TROUPE_POOLS=json.dumps({NAME: pool}),
-            TROUPE_WORKERS="2",
-            TROUPE_PRODUCTION__POLL_SECONDS="1",
-            TROUPE_PRODUCTION__SHARD_SECONDS=str(2 * self.clip_seconds),
-            TROUPE_S3__ENDPOINT=self.s3.endpoint,
-            TROUPE_S3__ACCESS_KEY=ACCESS_KEY,
-            TROUPE_S3__SECRET_KEY=SECRET_KEY,
-            CUDA_VISIBLE_DEVICES="0",
-            PREFECT_WORKER_QUERY_SECONDS="2",
-            PREFECT_FLOWS_HEARTBEAT_FREQUENCY="30",
-            PREFECT_CLIENT_MAX_RETRIES="7",
-            **others,
-        )
+        usual = {
+            "PYTHONPATH": str(ROOT),
+            "SLEEPING_SECONDS": str(self.clip_seconds),
+            "SLEEPING_LOG": str(self.folder / f"{log or pool}.notes"),
+            "TROUPE_ENGINES__FINAL": NAME,
+            "TROUPE_POOLS": json.dumps({NAME: pool}),
+            "TROUPE_WORKERS": "2",
+            "TROUPE_PRODUCTION__POLL_SECONDS": "1",
+            "TROUPE_PRODUCTION__SHARD_SECONDS": str(2 * self.clip_seconds),
+            "TROUPE_S3__ENDPOINT": self.s3.endpoint,
+            "TROUPE_S3__ACCESS_KEY": ACCESS_KEY,
+            "TROUPE_S3__SECRET_KEY": SECRET_KEY,
+            "CUDA_VISIBLE_DEVICES": "0",
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+            "PREFECT_CLIENT_MAX_RETRIES": "7",
+        }
+        return self.server.environment(**{**usual, **others})
 
     def start(self, name: str, environment: dict[str, str], *command: str) -> "subprocess.Popen[bytes]":
         """A Python process whose output goes to NAME.log; it and all that it starts end with the cluster."""
@@ -76,11 +76,11 @@ class Cluster:
             [sys.executable, "-m", "infra.deployments"], env=self.environment(pool), cwd=self.folder, check=True
         )
 
-    def worker(self, name: str, pool: str) -> "subprocess.Popen[bytes]":
+    def worker(self, name: str, pool: str, **others: str) -> "subprocess.Popen[bytes]":
         """A worker of a pool; it is at work when this returns."""
-        environment = self.environment(pool)
+        environment = self.environment(pool, **others)
         if pool == "cpu":
-            process = self.start(name, self.environment("gpu"), "prefect", "worker", "start", "--pool", pool)
+            process = self.start(name, self.environment("gpu", **others), "prefect", "worker", "start", "--pool", pool)
         else:
             process = self.start(name, environment, "tests.run_worker", pool, name)
         until(lambda: b"started!" in (self.folder / f"{name}.log").read_bytes(), 120)

@@ -1,0 +1,234 @@
+"""What a pool of workers costs around rendering: `bench_pool.py CASE`, with a renderer that sleeps its cost.
+
+On a whole site (tests/cluster.py: PostgreSQL, Redis, SeaweedFS, Prefect) with four workers of one simulated GPU each:
+`makespan` of 200 shots of real-like lengths; `memory` of a producing run of 1,000 shots. In this process and its
+own: `direct`, what a clip costs beside its renderer.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from bisect import bisect
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from threading import Event, Thread
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from flows.render_shots import STORE
+from flows.settings import load_settings
+from flows.shards import Shard
+from flows.wiring import Wiring
+from tests.bench.measure import _below as below
+from tests.cluster import Cluster, Producing, cluster
+from tests.episodes import small_episode
+from tests.sleeping import notes
+
+POOL, NUM_WORKERS = "gpu", 4
+GPU_SECONDS = 800.0
+"""Of 200 shots: three and a half minutes on four workers."""
+WORDS = ("the", "of", "and", "in", "is", "was", "that", "for", "it", "with", "as", "at", "by", "from", "this", "which")
+
+
+def lines(count: int, *, seed: int = 7) -> tuple[str, ...]:
+    """Lines as long as those of talks: many short ones, few of twenty seconds; no two alike."""
+    drawn = random.Random(seed)
+    lengths = [min(45, max(2, round(drawn.lognormvariate(2.3, 0.7)))) for _ in range(count)]
+    return tuple(
+        f"{number} {' '.join(drawn.choice(WORDS) for _ in range(length))}." for number, length in enumerate(lengths)
+    )
+
+
+def cpu_seconds(root: int) -> float:
+    """Of a process and all below it that live."""
+    ticks = 0
+    for pid in below(root):
+        try:
+            ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+        except OSError:
+            continue
+    return ticks / 100
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of one process."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 1e6
+    except OSError:
+        return 0.0
+
+
+@dataclass
+class Watched:
+    """Once a second: what the server has used, and how large the producer is."""
+
+    server: int
+    producer: int = 0
+    times: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    load: list[float] = field(default_factory=list)
+    _end: Event = field(default_factory=Event)
+
+    def __enter__(self) -> "Watched":
+        Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._end.set()
+
+    def _watch(self) -> None:
+        while not self._end.wait(1):
+            self.times.append(time.time())
+            self.cpu.append(cpu_seconds(self.server))
+            self.memory.append(resident_mb(self.producer) if self.producer else 0.0)
+            self.load.append(float(Path("/proc/loadavg").read_text().split()[0]))
+
+    def cpu_between(self, start: float, end: float) -> float:
+        """Of the server."""
+        first, last = (min(bisect(self.times, at), len(self.cpu) - 1) for at in (start, end))
+        return self.cpu[last] - self.cpu[first]
+
+
+def started(folder: Path, **environment: str) -> Any:
+    """A site, deployed, with its workers at work."""
+    site = cluster(folder)
+    made = site.__enter__()
+    made.deploy(POOL)
+    with ThreadPoolExecutor(NUM_WORKERS) as threads:
+        list(threads.map(lambda number: made.worker(f"gpu{number}", POOL, **environment), range(NUM_WORKERS)))
+    return site, made
+
+
+def settings_of(rate: float, seconds: float = 0.0) -> dict[str, str]:
+    """What a site's processes are given."""
+    return {
+        "SLEEPING_SECONDS": str(seconds),
+        "SLEEPING_RATE": str(rate),
+        "TROUPE_PRODUCTION__SHARD_SECONDS": "300",
+        "TROUPE_PRODUCTION__POLL_SECONDS": "3",
+    }
+
+
+def produced(site: Cluster, name: str, path: Path, watched: Watched, **environment: str) -> tuple[Producing, Any]:
+    """One `troupe produce` on the pool, with its run's record."""
+    run = site.produce(name, POOL, episode=path, **environment)
+    watched.producer = run.process.pid
+    code, document = run.result(900)
+    watched.producer = 0
+    if code:
+        raise SystemExit((site.folder / f"{name}.log").read_text()[-3000:])
+    wiring = Wiring(load_settings(store=run.store, s3=site.s3.options()))
+    folder = f"programmes/{name}/{document['revision']}/runs/"
+    records = [json.loads(wiring.store.read(found.key) or b"") for found in wiring.store.list(folder)]
+    return run, records[0]
+
+
+def shard_of_seeds(site: Cluster, run: Producing) -> dict[int, str]:
+    """In which shard a clip was rendered."""
+    workspace = Wiring(load_settings(store=run.store, s3=site.s3.options())).workspace
+    found: dict[int, str] = {}
+    for flow_run in site.runs(run.name):
+        digest = flow_run["parameters"]["shard"]
+        shard = workspace.recall(STORE, digest, Shard)
+        found |= {shot.seed: digest for shot in (shard.shots if shard else ())}
+    return found
+
+
+def gaps(site: Cluster, run: Producing) -> tuple[list[float], list[float]]:
+    """Seconds in which a GPU did nothing: (between clips of a shard, between shards)."""
+    shards = shard_of_seeds(site, run)
+    log = site.folder / f"{POOL}.notes"
+    marks = sorted(
+        (note["pid"], note["at"], event, shards[note["seed"]])
+        for event in ("begin", "end")
+        for note in notes(log, event)
+        if note["seed"] in shards
+    )
+    within: list[float] = []
+    between: list[float] = []
+    for (pid, ended, _, shard), (same, began, event, next_shard) in pairwise(marks):
+        if pid == same and event == "begin":
+            (within if shard == next_shard else between).append(began - ended)
+    return within, between
+
+
+def makespan(num_shots: int = 200, gpu_seconds: float = GPU_SECONDS) -> None:
+    """A warm site, one episode of so many shots."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-pool-"))
+    path = small_episode(folder, name="long", lines=lines(num_shots), quality="final")
+    rate = gpu_seconds / expected(path, folder)
+    environment = settings_of(rate)
+    site, made = started(folder / "site", **environment)
+    try:
+        with Watched(made.server.process.pid) as watched:
+            time.sleep(25)  # workers that ask for work and find none
+            idle = watched.cpu_between(time.time() - 20, time.time()) / 20
+            run, record = produced(made, "long", path, watched, **environment)
+            log = made.folder / f"{POOL}.notes"
+            begun, ended, loads = (notes(log, event) for event in ("begin", "end", "load"))
+        within, between = gaps(made, run)
+        costs = [note["cost"] for note in ended]
+        first, last = min(note["at"] for note in begun), max(note["at"] for note in ended)
+        bound = max(sum(costs) / NUM_WORKERS, *costs)
+        render = next(stage for stage in record["stages"] if stage["stage"] == "render")
+        num_shards = len(made.runs("long"))
+        server = watched.cpu_between(first - 5, last + 5)
+        print(f"{len(costs)} clips of {len(begun)} begun, {num_shards} shards, {len(loads)} loads by {NUM_WORKERS}")
+        print(f"render {render['seconds']:.1f} s, first to last clip {last - first:.1f} s, bound {bound:.1f} s")
+        print(f"limit {1.1 * bound + 10:.1f} s")
+        print(f"idle between shards: median {median(between):.2f}, largest {max(between):.2f} s of {len(between)}")
+        print(f"between clips of a shard: median {1000 * median(within):.0f} ms")
+        print(f"server: {server:.1f} CPU-s in the run, {idle:.3f} a second without work; a shard ", end="")
+        print(f"{server / num_shards:.2f} gross, {(server - idle * (last - first + 10)) / num_shards:.2f} net")
+        print(f"producer peak {max(watched.memory):.0f} MB; load {median(watched.load):.1f}", flush=True)
+    finally:
+        site.__exit__(None, None, None)
+
+
+def expected(path: Path, folder: Path) -> float:
+    """GPU seconds of an episode at a rate of one."""
+    command = ["flows.cli", "plan", str(path), "--store", f"file:{folder}/plan", "--json"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "SLEEPING_RATE": "1",
+        "TROUPE_ENGINES__FINAL": "tests.sleeping:load",
+    }
+    done = subprocess.run([sys.executable, "-m", *command], env=environment, check=True, capture_output=True)
+    return float(json.loads(done.stdout)["seconds"])
+
+
+def memory(num_shots: int = 1000) -> None:
+    """How much larger a producing run of so many shots gets than one of six."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-pool-"))
+    environment = settings_of(0.0, 0.3)
+    site, made = started(folder / "site", **environment)
+    try:
+        with Watched(made.server.process.pid) as watched:
+            peaks = []
+            for count in (6, num_shots):
+                said = tuple(f"Line {number} of {count}." for number in range(count))
+                name = f"episode{count}"
+                path = small_episode(folder, name=name, lines=said, quality="final")
+                watched.memory.clear()
+                _, record = produced(made, name, path, watched, **environment)
+                peaks.append(max(watched.memory))
+                stages = {stage["stage"]: round(stage["seconds"], 1) for stage in record["stages"]}
+                print(f"{count} shots: peak {peaks[-1]:.0f} MB, {json.dumps(stages)}", flush=True)
+            print(f"growth {peaks[1] - peaks[0]:.0f} MB; load {median(watched.load):.1f}", flush=True)
+    finally:
+        site.__exit__(None, None, None)
+
+
+CASES = {"makespan": makespan, "memory": memory}
+
+if __name__ == "__main__":
+    CASES[sys.argv[1]](*(int(argument) for argument in sys.argv[2:]))
