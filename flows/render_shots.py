@@ -22,7 +22,7 @@ from flows.progress import unwatched
 from flows.settings import Settings, load_settings
 from flows.shards import Shard
 from flows.wiring import Wiring
-from tasks.domain.editing import Clip, Shot
+from tasks.domain.editing import Shot
 from tasks.domain.errors import EngineMissing, PipelineError, StoreError
 from tasks.plan import fingerprint
 
@@ -83,15 +83,12 @@ def render_all(shots: Sequence[Shot], wiring: Wiring, attempt: int = 1) -> Outco
     """
     outcome, queue, suspects = Outcome(), deque(shots), attempt - 1
     while queue:
-        shot = queue.popleft()
+        shot, started = queue.popleft(), time.monotonic()
         try:
-            known = patiently(partial(wiring.workspace.clip, shot.fingerprint), wiring)
-            if known is None and suspects:
+            if suspects and patiently(partial(wiring.workspace.clip, shot.fingerprint), wiring) is None:
                 suspects -= 1
                 queue.append(shot)
-            elif known is None:
-                started = time.monotonic()
-                patiently(partial(_rendered, shot, wiring), wiring)
+            elif patiently(partial(_is_rendered, shot, wiring), wiring):
                 log.info("clip %s of %s in %.1f s", shot.fingerprint[:12], shot.id, time.monotonic() - started)
                 outcome.rendered += 1
             else:
@@ -102,14 +99,18 @@ def render_all(shots: Sequence[Shot], wiring: Wiring, attempt: int = 1) -> Outco
     return outcome
 
 
-def _rendered(shot: Shot, wiring: Wiring) -> Clip:
+def _is_rendered(shot: Shot, wiring: Wiring) -> bool:
+    """Whether the shot had to be rendered: after an outage somebody else may have done so."""
+    if wiring.workspace.clip(shot.fingerprint) is not None:
+        return False
     renderer = wiring.renderer
     if fingerprint(shot, renderer.traits()) != shot.fingerprint:
         raise EngineMissing(
             f"this worker's {renderer.traits().name} is not the one that the shots were planned for: its revision, "
             "weights or options differ. Give producers and workers the same settings."
         )
-    return tasks.render.render(shot, renderer=renderer, workspace=wiring.workspace, watch=unwatched)
+    tasks.render.render(shot, renderer=renderer, workspace=wiring.workspace, watch=unwatched)
+    return True
 
 
 def patiently(call: Callable[[], Value], wiring: Wiring) -> Value:

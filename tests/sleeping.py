@@ -2,11 +2,12 @@
 
 SLEEPING_SECONDS: for a clip. SLEEPING_RATE: more, for a megapixel of each frame. SLEEPING_LOG: file of notes, one JSON
 object a line. SLEEPING_GROWTH_MB: memory that each clip leaves taken. SLEEPING_BROKEN: while this file is there, no
-renderer loads. A prompt with the word "poison" fails every time.
+renderer loads. A prompt with the word "poison" fails every time, one with "fatal" kills the process.
 """
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -42,6 +43,8 @@ class Sleeping:
         self.note("begin", seed=take.seed)
         if "poison" in take.prompt:
             raise RenderError("the renderer cannot make this take.")
+        if "fatal" in take.prompt:
+            os.kill(os.getpid(), signal.SIGKILL)
         began, cost = time.monotonic(), self._cost.seconds(take.num_frames, take.width, take.height)
         frame = np.full((take.height, take.width, 3), [take.seed >> shift & 255 for shift in (0, 8, 16)], np.uint8)
         for number in range(take.num_frames):

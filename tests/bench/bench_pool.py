@@ -8,6 +8,7 @@ own: `direct`, what a clip costs beside its renderer.
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -117,18 +118,24 @@ def settings_of(rate: float, seconds: float = 0.0) -> dict[str, str]:
     }
 
 
-def produced(site: Cluster, name: str, path: Path, watched: Watched, **environment: str) -> tuple[Producing, Any]:
-    """One `troupe produce` on the pool, with its run's record."""
+def rendered(site: Cluster, name: str, path: Path, watched: Watched, **environment: str) -> tuple[Producing, float]:
+    """`troupe produce` on the pool until its last clip is there, and the seconds of its rendering; then it is ended."""
     run = site.produce(name, POOL, episode=path, **environment)
     watched.producer = run.process.pid
-    code, document = run.result(900)
+    chosen = {
+        "task_runs": {"name": {"any_": [f"render the clips on {POOL}"]}},
+        "flow_runs": {"name": {"any_": [f"{name} en"]}},
+    }
+    tasks: list[dict[str, Any]] = []
+    while not (tasks and tasks[0]["state_type"] == "COMPLETED"):
+        time.sleep(2)
+        if run.process.poll() is not None:
+            raise SystemExit((site.folder / f"{name}.log").read_text()[-3000:])
+        tasks = site.server.ask("/task_runs/filter", chosen)
     watched.producer = 0
-    if code:
-        raise SystemExit((site.folder / f"{name}.log").read_text()[-3000:])
-    wiring = Wiring(load_settings(store=run.store, s3=site.s3.options()))
-    folder = f"programmes/{name}/{document['revision']}/runs/"
-    records = [json.loads(wiring.store.read(found.key) or b"") for found in wiring.store.list(folder)]
-    return run, records[0]
+    os.killpg(run.process.pid, signal.SIGKILL)
+    run.process.communicate()
+    return run, float(tasks[0]["total_run_time"])
 
 
 def shard_of_seeds(site: Cluster, run: Producing) -> dict[int, str]:
@@ -171,18 +178,17 @@ def makespan(num_shots: int = 200, gpu_seconds: float = GPU_SECONDS) -> None:
         with Watched(made.server.process.pid) as watched:
             time.sleep(25)  # workers that ask for work and find none
             idle = watched.cpu_between(time.time() - 20, time.time()) / 20
-            run, record = produced(made, "long", path, watched, **environment)
+            run, seconds = rendered(made, "long", path, watched, **environment)
             log = made.folder / f"{POOL}.notes"
             begun, ended, loads = (notes(log, event) for event in ("begin", "end", "load"))
         within, between = gaps(made, run)
         costs = [note["cost"] for note in ended]
         first, last = min(note["at"] for note in begun), max(note["at"] for note in ended)
         bound = max(sum(costs) / NUM_WORKERS, *costs)
-        render = next(stage for stage in record["stages"] if stage["stage"] == "render")
         num_shards = len(made.runs("long"))
         server = watched.cpu_between(first - 5, last + 5)
         print(f"{len(costs)} clips of {len(begun)} begun, {num_shards} shards, {len(loads)} loads by {NUM_WORKERS}")
-        print(f"render {render['seconds']:.1f} s, first to last clip {last - first:.1f} s, bound {bound:.1f} s")
+        print(f"render {seconds:.1f} s, first to last clip {last - first:.1f} s, bound {bound:.1f} s")
         print(f"limit {1.1 * bound + 10:.1f} s")
         print(f"idle between shards: median {median(between):.2f}, largest {max(between):.2f} s of {len(between)}")
         print(f"between clips of a shard: median {1000 * median(within):.0f} ms")
@@ -219,10 +225,9 @@ def memory(num_shots: int = 1000) -> None:
                 name = f"episode{count}"
                 path = small_episode(folder, name=name, lines=said, quality="final")
                 watched.memory.clear()
-                _, record = produced(made, name, path, watched, **environment)
+                _, seconds = rendered(made, name, path, watched, **environment)
                 peaks.append(max(watched.memory))
-                stages = {stage["stage"]: round(stage["seconds"], 1) for stage in record["stages"]}
-                print(f"{count} shots: peak {peaks[-1]:.0f} MB, {json.dumps(stages)}", flush=True)
+                print(f"{count} shots: peak {peaks[-1]:.0f} MB, rendered in {seconds:.1f} s", flush=True)
             print(f"growth {peaks[1] - peaks[0]:.0f} MB; load {median(watched.load):.1f}", flush=True)
     finally:
         site.__exit__(None, None, None)
