@@ -34,7 +34,8 @@ class Sleeping:
     def note(self, event: str, **more: Any) -> None:
         if self._log:
             with open(self._log, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"event": event, "pid": os.getpid(), "at": time.time(), **more}) + "\n")
+                now = {"at": time.time(), "cpu": time.process_time()}
+                file.write(json.dumps({"event": event, "pid": os.getpid(), **now, **more}) + "\n")
 
     def traits(self) -> Traits:
         return Traits(name=NAME, revision=1, weights="", rate=Fraction(25), cost=self._cost)

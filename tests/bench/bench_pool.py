@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from threading import Event, Thread
 from typing import Any
 
@@ -30,7 +30,7 @@ from flows.wiring import Wiring
 from tests.bench.measure import _below as below
 from tests.cluster import Cluster, Producing, cluster
 from tests.episodes import small_episode
-from tests.sleeping import notes
+from tests.sleeping import NAME, notes
 
 POOL, NUM_WORKERS = "gpu", 4
 GPU_SECONDS = 800.0
@@ -167,12 +167,12 @@ def gaps(site: Cluster, run: Producing) -> tuple[list[float], list[float]]:
     return within, between
 
 
-def makespan(num_shots: int = 200, gpu_seconds: float = GPU_SECONDS) -> None:
-    """A warm site, one episode of so many shots."""
+def makespan(num_shots: int = 200, gpu_seconds: float = GPU_SECONDS, shard_seconds: int = 300) -> None:
+    """A warm site, one episode of so many shots. `makespan 48 288 1` is one of shards of one shot each."""
     folder = Path(tempfile.mkdtemp(prefix="bench-pool-"))
     path = small_episode(folder, name="long", lines=lines(num_shots), quality="final")
     rate = gpu_seconds / expected(path, folder)
-    environment = settings_of(rate)
+    environment = {**settings_of(rate), "TROUPE_PRODUCTION__SHARD_SECONDS": str(shard_seconds)}
     site, made = started(folder / "site", **environment)
     try:
         with Watched(made.server.process.pid) as watched:
@@ -190,8 +190,11 @@ def makespan(num_shots: int = 200, gpu_seconds: float = GPU_SECONDS) -> None:
         print(f"{len(costs)} clips of {len(begun)} begun, {num_shards} shards, {len(loads)} loads by {NUM_WORKERS}")
         print(f"render {seconds:.1f} s, first to last clip {last - first:.1f} s, bound {bound:.1f} s")
         print(f"limit {1.1 * bound + 10:.1f} s")
-        print(f"idle between shards: median {median(between):.2f}, largest {max(between):.2f} s of {len(between)}")
-        print(f"between clips of a shard: median {1000 * median(within):.0f} ms")
+        print(
+            f"idle between {len(between)} pairs of shards: median {median(between or [0]):.2f}, "
+            f"largest {max(between or [0]):.2f} s"
+        )
+        print(f"between clips of a shard: median {1000 * median(within or [0]):.0f} ms")
         print(f"server: {server:.1f} CPU-s in the run, {idle:.3f} a second without work; a shard ", end="")
         print(f"{server / num_shards:.2f} gross, {(server - idle * (last - first + 10)) / num_shards:.2f} net")
         print(f"producer peak {max(watched.memory):.0f} MB; load {median(watched.load):.1f}", flush=True)
@@ -199,17 +202,24 @@ def makespan(num_shots: int = 200, gpu_seconds: float = GPU_SECONDS) -> None:
         site.__exit__(None, None, None)
 
 
+def troupe(arguments: list[str], **environment: str) -> "subprocess.Popen[bytes]":
+    """The command, with the sleeping renderer and no server."""
+    root = Path(__file__).parents[2]
+    everything = {**os.environ, "PYTHONPATH": str(root), "TROUPE_ENGINES__FINAL": NAME, **environment}
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", *arguments],
+        env=everything,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 def expected(path: Path, folder: Path) -> float:
     """GPU seconds of an episode at a rate of one."""
-    command = ["flows.cli", "plan", str(path), "--store", f"file:{folder}/plan", "--json"]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "SLEEPING_RATE": "1",
-        "TROUPE_ENGINES__FINAL": "tests.sleeping:load",
-    }
-    done = subprocess.run([sys.executable, "-m", *command], env=environment, check=True, capture_output=True)
-    return float(json.loads(done.stdout)["seconds"])
+    process = troupe(["plan", str(path), "--store", f"file:{folder}/plan", "--json"], SLEEPING_RATE="1")
+    output, _ = process.communicate()
+    return float(json.loads(output)["seconds"])
 
 
 def memory(num_shots: int = 1000) -> None:
@@ -233,7 +243,33 @@ def memory(num_shots: int = 1000) -> None:
         site.__exit__(None, None, None)
 
 
-CASES = {"makespan": makespan, "memory": memory}
+def direct(num_shots: int = 200) -> None:
+    """What a clip costs beside its renderer, without a server: from the end of one to the beginning of the next."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-pool-"))
+    path = small_episode(folder, name="long", lines=lines(num_shots), quality="final")
+    log = folder / "notes"
+    environment = {"SLEEPING_SECONDS": "0.5", "SLEEPING_LOG": str(log), "TROUPE_WORKERS": "2"}
+    process = troupe(["produce", str(path), "--store", f"file:{folder}/store", "--direct"], **environment)
+    while len(notes(log, "end")) < num_shots and process.poll() is None:
+        time.sleep(1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    marks = sorted(
+        (note["pid"], note["at"], note["cpu"], event) for event in ("begin", "end") for note in notes(log, event)
+    )
+    found = [
+        (began - ended, cpu - before)
+        for (pid, ended, before, _), (same, began, cpu, event) in pairwise(marks)
+        if (same, event) == (pid, "begin")
+    ]
+    wall, cpu_ms = ([1000 * pair[at] for pair in found] for at in (0, 1))
+    load = float(Path("/proc/loadavg").read_text().split()[0])
+    print(f"{len(found)} clips, mean and median: {mean(wall):.1f}, {median(wall):.1f} ms; ", end="")
+    print(f"CPU {mean(cpu_ms):.1f}, {median(cpu_ms):.1f} ms; load {load:.1f}", flush=True)
+
+
+CASES = {"makespan": makespan, "memory": memory, "direct": direct}
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # its servers end with it
     CASES[sys.argv[1]](*(int(argument) for argument in sys.argv[2:]))

@@ -30,11 +30,11 @@ def begun(site: Cluster) -> dict[str, Producing]:
     site.adjust("recycled", recycle_after=2, max_growth_mb=10_000)
     site.adjust("broken", recycle_after=1)
     return {
+        "cancelled": site.produce("cancelled", POOL),
         "poison": site.produce("poison", POOL, episode=bad_episode(site, "poison", "poison")),
         "still": site.produce("still", POOL, episode=bad_episode(site, "still", "poison", on_failure="still")),
         "fatal": site.produce("fatal", POOL, episode=bad_episode(site, "fatal", "fatal", on_failure="still")),
-        "cancelled": site.produce("cancelled", POOL),
-        "recycled": site.produce("recycled", "recycled", TROUPE_PRODUCTION__SHARD_SECONDS="1"),
+        "replaced": site.produce("replaced", "recycled", TROUPE_PRODUCTION__SHARD_SECONDS="1"),
         "unable": site.produce("unable", "broken"),
     }
 
@@ -42,7 +42,7 @@ def begun(site: Cluster) -> dict[str, Producing]:
 def test_a_run_is_cancelled_by_hand(site: Cluster, begun: dict[str, Producing]) -> None:
     """Cancelled in the control room, a shard's run ends within seconds, and the producing run says why it ends."""
     run = begun["cancelled"]
-    shard = run.wait_for(1, "Running")[0]
+    shard = run.wait_for(1, "Running", 240)[0]
     site.cancel(shard["id"])
     code, _ = run.result()
     assert code == 1
@@ -68,7 +68,7 @@ def test_a_process_that_cannot_load_eats_no_queue(site: Cluster, begun: dict[str
 
 def test_a_process_is_replaced_after_so_many_runs_or_so_much_memory(site: Cluster, begun: dict[str, Producing]) -> None:
     """Of six runs, two a process make three processes; 40 MB a run, of which 60 are borne after the first, make two."""
-    check_whole(begun["recycled"], rendered_again=0)
+    check_whole(begun["replaced"], rendered_again=0)
     loaded = notes(site.folder / "recycled.notes", "load")
     site.adjust("recycled", recycle_after=200, max_growth_mb=60)
     check_whole(site.produce("grown", "recycled", TROUPE_PRODUCTION__SHARD_SECONDS="1"), rendered_again=0)
