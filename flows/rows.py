@@ -10,7 +10,7 @@ import time
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -37,8 +37,7 @@ from tasks.formats.canonical import digest
 
 log = logging.getLogger(__name__)
 
-POOL = "cpu"
-DEPLOYMENT = f"produce-row/{POOL}"
+DEPLOYMENT = "produce-row/{pool}"
 AT_ONCE = 16
 """Rows under way where settings do not say how many."""
 _ORDER, _OUTCOME = "order", "outcome"
@@ -55,38 +54,38 @@ def produce_row(row: str, order: str, store: str, attempt: int = 1) -> State[Any
         attempt: How often this order was begun, this time included.
 
     """
-    settings = load_settings(store=store)
-    wiring = Wiring(settings)
-    try:
-        found = wiring.workspace.recall(_ORDER, order, Order)
-        if found is None:
-            return Failed(message=f"There is no order {order[:12]} in {store}. Submit the batch again.")
-        own = Wiring(settings, quality=found.quality)
-        outcome = produce_order(found, wiring=own, watch=unwatched, make_run=Steps)
-        own.close()
-        wiring.workspace.remember(_OUTCOME, digest([order, attempt]), replace(outcome, id=row))
-    finally:
-        wiring.close()
+    workspace = _wired(store, "draft").workspace
+    found = workspace.recall(_ORDER, order, Order)
+    if found is None:
+        return Failed(message=f"There is no order {order[:12]} in {store}. Submit the batch again.")
+    outcome = produce_order(found, wiring=_wired(store, found.quality), watch=unwatched, make_run=Steps)
+    workspace.remember(_OUTCOME, digest([order, attempt]), outcome)
     made = f"{outcome.rendered} rendered, {outcome.reused} reused"
     return Completed(message=made) if outcome.state == "done" else Failed(message=outcome.error)
 
 
+@cache
+def _wired(store: str, quality: str) -> Wiring:
+    """Engines stay loaded in a process that has one row after another."""
+    return Wiring(load_settings(store=store), quality=quality)
+
+
 class ServerRows:
-    """A `Submit` that hands each order to a worker of the pool cpu, and waits for it."""
+    """A `Submit` that hands each order to a worker of the pool of rows, and waits for it."""
 
     def __init__(self, settings: Settings, wiring: Wiring) -> None:
         """Raises SettingsError where the server knows no rows."""
-        self._settings, self._workspace = settings, wiring.workspace
+        self._pool, self._workspace = settings.batch.pool, wiring.workspace
         self._context = get_client(sync_client=True)
         self._client = self._context.__enter__()
         self._poll_seconds = settings.production.poll_seconds
         self._waiting: dict[UUID, Future[FlowRun]] = {}
         self._lock, self._end = threading.Lock(), threading.Event()
         try:
-            self._deployment = self._client.read_deployment_by_name(DEPLOYMENT).id
+            self._deployment = self._client.read_deployment_by_name(DEPLOYMENT.format(pool=self._pool)).id
         except ObjectNotFound as error:
             raise SettingsError(
-                f"the Prefect server has no deployment {DEPLOYMENT!r}.",
+                f"the Prefect server has no deployment {DEPLOYMENT.format(pool=self._pool)!r}.",
                 remedy="Run `troupe serve`, or `python -m infra.deployments`, against it; or take --direct.",
             ) from error
         self._watcher = threading.Thread(target=self._watch, name="rows", daemon=True)
@@ -143,7 +142,7 @@ class ServerRows:
                 with self._lock:
                     self._waiting.pop(run.id).set_result(run)
             if time.monotonic() - looked > LOOK_SECONDS:
-                end_lost(runs, POOL, self._client, self._poll_seconds)
+                end_lost(runs, self._pool, self._client, self._poll_seconds)
                 looked = time.monotonic()
 
     def close(self, *, stop: bool = False) -> None:

@@ -82,12 +82,12 @@ class Cluster:
         self.processes.append(process)
         return process
 
-    def deploy(self, *pools: str) -> None:
+    def deploy(self, *pools: str, **others: str) -> None:
         """Pools, deployments and automations."""
         made = "from infra.deployments import deploy, load_settings\n"
         made += f"deploy(load_settings(), silence_seconds={SILENCE_SECONDS})"
         named = json.dumps({pool: pool for pool in pools})
-        environment = self.environment(pools[0], TROUPE_POOLS=named)
+        environment = self.environment(pools[0], **{"TROUPE_POOLS": named, **others})
         subprocess.run([sys.executable, "-c", made], env=environment, cwd=self.folder, check=True)
 
     def adjust(self, pool: str, **variables: Any) -> None:
