@@ -40,8 +40,9 @@ check: $(VENV)/.dev ## format, lint, types, import rules, file lengths
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest -q tests/rules
 
-test-server: $(VENV)/.dev $(VENV)/.models ## tests with a real object store and a real Prefect server here
-	@$(BIN)/python -m pytest -q -m server
+test-server: $(VENV)/.dev $(VENV)/.models ## tests with real servers here: object store, Prefect, PostgreSQL, Redis, workers that die
+	@infra/test-servers.sh
+	@$(BIN)/python -m pytest -q -rs -m "server or faults"
 
 .venv-wan/.done: infra/requirements-gpu.lock
 	@echo "setting up .venv-wan (torch first, by its version; the rest with hashes)"

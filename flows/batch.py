@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from flows.choices import choices_for
 from flows.direct import Direct
 from flows.episodes import episode_bytes
-from flows.pipeline import production
+from flows.pipeline import Run, production
 from flows.pool import Pool
 from flows.progress import Silent
 from flows.record import Record, published
@@ -186,16 +186,21 @@ def open_order(order: Order) -> Episode:
         raise EpisodeError(error.message, where=order.where, remedy=error.remedy) from error
 
 
-def produce_order(order: Order, *, wiring: Wiring, watch: Watch) -> Outcome:
-    """One row, produced with the engines at hand. Its errors are its outcome; raises Stopped alone."""
+def produce_order(
+    order: Order, *, wiring: Wiring, watch: Watch, make_run: Callable[[Direct, str], Run] = lambda direct, _: direct
+) -> Outcome:
+    """One row, produced with the engines at hand. Its errors are its outcome; raises Stopped alone.
+
+    make_run: from a direct run and the episode's id, for the other way of running.
+    """
     started = time.monotonic()
     record = Record(run=uuid.uuid4().hex)
     try:
         watch(0, 1)
         episode = open_order(order)
         alone = wiring.settings.model_copy(update={"workers": 1})  # rows share the cores, not clips
-        with Direct(alone, wiring, Silent(), record) as run:
-            programmes = production(episode, choices_for(episode, wiring), run)
+        with Direct(alone, wiring, Silent(), record) as direct:
+            programmes = production(episode, choices_for(episode, wiring), make_run(direct, episode.id))
         made = published(programmes, record, wiring.workspace)
     except InputError as error:
         return _wrong(order.id, error)
@@ -258,6 +263,9 @@ class Rows:
                 # A renderer of final quality fills a device: one at a time.
                 self._pools[quality] = Pool(self._settings, quality, self._at_once if quality == "draft" else 1)
             return self._pools[quality]
+
+    def report(self, batch: Batch, rows: Sequence[dict[str, Any]]) -> None:
+        """The summary's file is all that there is."""
 
     def close(self, *, stop: bool = False) -> None:
         """Wait for the workers to end; with `stop`, at once."""

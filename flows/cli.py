@@ -118,12 +118,15 @@ def batch(
     store: Store = None,
     quality: Quality = None,
     at_once: Annotated[int | None, typer.Option("--at-once", min=1, max=256, help="Rows side by side.")] = None,
+    direct: Direct = False,
     as_json: Json = False,
 ) -> None:
     """Make one episode of each row of a table; a row that fails stops no other."""
     from flows.commands import produce_table
 
-    done = produce_table(table, template=template, store=store, quality=quality, at_once=at_once, quiet=as_json)
+    done = produce_table(
+        table, template=template, store=store, quality=quality, at_once=at_once, direct=direct, quiet=as_json
+    )
     if not as_json:
         _complain([f"warning: {warning}" for warning in done["warnings"]])
         _complain(done["failures"])

@@ -66,28 +66,42 @@ def produce_directly(episode: Episode, settings: Settings, progress: Progress) -
 
 
 def produce_table(
-    path: str, *, template: str | None, store: str | None, quality: str | None, at_once: int | None, quiet: bool
+    path: str,
+    *,
+    template: str | None,
+    store: str | None,
+    quality: str | None,
+    at_once: int | None,
+    direct: bool,
+    quiet: bool,
 ) -> dict[str, Any]:
-    """Produce every row of a table in processes of this machine."""
+    """Produce every row of a table: by the workers of a Prefect API if there is one, else in processes of our own."""
     from flows.batch import Rows, read_orders, rows_at_once, run_batch, summary, summary_key
 
     settings = load_settings(store=store)
     log_to_stderr(settings.log)
     batch = read_orders(path, template, quality, settings)
     wiring = Wiring(settings)
-    num = at_once or rows_at_once(settings)
-    submit = Rows(settings, num)
+    submit: Any
+    if prefect_api_url() and not direct:
+        server: Any = import_module("flows.rows")
+        num = at_once or settings.batch.at_once or server.AT_ONCE
+        submit = server.ServerRows(settings, wiring)
+    else:
+        num = at_once or rows_at_once(settings)
+        submit = Rows(settings, num)
     told = _Told(len(batch.ids), quiet)
     try:
         wiring.store.check(write=True)
         outcomes = run_batch(batch, submit, at_once=num, store=wiring.store, told=told)
+        document = summary(batch, outcomes)
+        submit.report(batch, document["rows"])
     except BaseException:
         submit.close(stop=True)
         raise
     finally:
         submit.close()
         wiring.close()
-    document = summary(batch, outcomes)
     where = wiring.store.address(summary_key(batch))
     counted = ", ".join(f"{number} {state}" for state, number in document["counts"].items() if number)
     return {

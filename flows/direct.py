@@ -20,6 +20,7 @@ from flows.record import Record, Tally
 from flows.settings import Settings
 from flows.wiring import Wiring
 from s2v_model.contract import Stopped
+from tasks.domain.errors import EngineError
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Direct:
         with self.record.tally(stage.__name__) as tally, self.progress.line(policy.title) as line:
             return self._tried(stage, values, policy, tally, line)
 
-    def each(self, stage: Stage, items: Sequence[tuple[Any, ...]]) -> list[Any]:
+    def each(self, stage: Stage, items: Sequence[tuple[Any, ...]], *, lenient: bool = False) -> list[Any]:
         """Many calls; those that are remembered, or equal to another, cost nothing."""
         policy = POLICY[stage]
         with self.record.tally(stage.__name__, len(items)) as tally, self.progress.line(policy.title) as line:
@@ -68,11 +69,18 @@ class Direct:
             work = dict(zip(names, items, strict=True))
             tally.remembered += len(items) - len(work)
             at_once = self.num_workers if policy.in_processes else 1
-            done = self._spread(stage, work, policy, tally, line, at_once)
+            done = self._spread(stage, work, policy, tally, line, at_once, lenient)
             return [done[name] for name in names]
 
     def _spread(
-        self, stage: Stage, work: dict[str, tuple[Any, ...]], policy: Policy, tally: Tally, line: Line, at_once: int
+        self,
+        stage: Stage,
+        work: dict[str, tuple[Any, ...]],
+        policy: Policy,
+        tally: Tally,
+        line: Line,
+        at_once: int,
+        lenient: bool,
     ) -> dict[str, Any]:
         """Longest first; a thread only waits for a process, or does what takes milliseconds."""
         order = sorted(work, key=lambda name: -cost_of(work[name]))
@@ -81,7 +89,12 @@ class Direct:
         def one(name: str) -> None:
             if self.stop.is_set():
                 raise Stopped
-            done[name] = self._tried(stage, work[name], policy, tally, line.part(len(done), len(work)))
+            try:
+                done[name] = self._tried(stage, work[name], policy, tally, line.part(len(done), len(work)))
+            except EngineError as error:
+                if not (lenient and may_pass(error)):
+                    raise
+                done[name] = self.record.failed(tally, work[name][0].id, error)
             line(len(done), len(work))
 
         if at_once == 1:

@@ -8,7 +8,7 @@ follows one that died finds the runs which that one began.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,15 +17,7 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterId,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    WorkerFilter,
-    WorkerFilterStatus,
-)
-from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, WorkerStatus
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import TaskRunContext
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelling
@@ -34,15 +26,15 @@ from flows.direct import Direct
 from flows.estimate import Past, Quote, factor_of, known, learn, quote
 from flows.render_shots import NO_HEARTBEAT, REFUSED, STORE
 from flows.shards import MAX_ATTEMPTS, Shard, deal, without
+from flows.waiting import LOOK_SECONDS, end_lost, ended, online, patiently
 from tasks.domain.editing import Clip, Shot
-from tasks.domain.errors import EngineError, SettingsError, StoreError
+from tasks.domain.errors import EngineError, SettingsError
 from tasks.formats.canonical import digest
 
 log = logging.getLogger(__name__)
 
 DEPLOYMENT = "render-shots/{pool}"
 _DEALT = "shards"
-_AT_ONCE = 200
 _SETTLE_SECONDS = 6.0
 """A run declared dead by a server that was away itself is revived by its worker within so long."""
 _PARENT_SECONDS = 60.0
@@ -82,13 +74,17 @@ class Distribution:
     told: Callable[[float], None] = lambda share: None
     """Told how much of the work is done, 0 to 1."""
     quoted: Quote | None = None
+    lenient: bool = False
+    """Whether shots may stay without a clip: those that failed at every attempt are then `lost`."""
+    lost: dict[str, str] = field(default_factory=dict)
+    """Why, by fingerprint."""
     factor: float = 1.0
     """Seconds that a GPU takes for an expected one."""
 
     def render(self, shots: Sequence[Shot]) -> dict[str, Clip]:
         """The clip of every shot, by fingerprint. Called inside a task run, whose children the shards become.
 
-        Raises EngineError where shards failed; what others rendered is kept.
+        Raises EngineError where shards failed, unless `lenient`; what others rendered is kept.
         """
         wanted = tuple({shot.fingerprint: shot for shot in shots}.values())
         missing = self._missing(wanted)
@@ -139,9 +135,8 @@ class Distribution:
         return [shard for shard in (*dealt, *added) if any(shot.fingerprint in open_ for shot in shard.shots)]
 
     def _num_workers(self, client: SyncPrefectClient) -> int:
-        online = WorkerFilter(status=WorkerFilterStatus(any_=[WorkerStatus.ONLINE]))
         with suppress(ObjectNotFound):
-            return max(1, len(client.read_workers_for_work_pool(self.pool, worker_filter=online, limit=_AT_ONCE)))
+            return max(1, len(online(self.pool, client)))
         raise self._not_deployed()
 
     def _not_deployed(self) -> SettingsError:
@@ -157,6 +152,7 @@ class Distribution:
             raise self._not_deployed() from error
         self.parent = self._parent(client)
         waiting: dict[UUID, _Waiting] = {}
+        looked = time.monotonic()
         try:
             queued = deque(_Waiting(number=number, shard=shard) for number, shard in enumerate(shards))
             while queued or waiting:
@@ -166,8 +162,11 @@ class Distribution:
                 if not waiting:
                     self.failures.append(self._over_budget(queued))
                     return
-                time.sleep(self.direct.wiring.settings.production.poll_seconds)
-                for run in self._ended(tuple(waiting), client):
+                time.sleep(self._poll_seconds)
+                if time.monotonic() - looked > LOOK_SECONDS:
+                    end_lost(tuple(waiting), self.pool, client, self._poll_seconds)
+                    looked = time.monotonic()
+                for run in ended(tuple(waiting), client, self._poll_seconds):
                     entry = waiting[run.id]
                     if not self._is_settled(entry, run):
                         continue
@@ -216,6 +215,7 @@ class Distribution:
                         "shard": shard.digest,
                         "store": workspace.store.uri,
                         "quality": self.direct.wiring.quality,
+                        "attempt": entry.attempt,
                     },
                     name=f"{self.episode} {entry.number + 1}.{entry.attempt}",
                     tags=["troupe", f"episode:{self.episode}"],
@@ -227,6 +227,8 @@ class Distribution:
             if entry.run.state is None or not entry.run.state.is_final():
                 entry.begun += 1
                 entry.crashed_at = None
+                return entry.run.id
+            if not self._missing(shard.shots):  # it ended since we looked
                 return entry.run.id
             log.info("attempt %d at shard %d was spent before", entry.attempt, entry.number + 1)
 
@@ -249,15 +251,6 @@ class Distribution:
         traits = self.direct.wiring.renderer.traits()
         return f"{traits.name}@{traits.revision}.{traits.weights[:12]}"
 
-    def _ended(self, ids: Sequence[UUID], client: SyncPrefectClient) -> Iterator[FlowRun]:
-        """Those of the runs that are in a final state."""
-        for start in range(0, len(ids), _AT_ONCE):
-            chosen = FlowRunFilter(
-                id=FlowRunFilterId(any_=list(ids[start : start + _AT_ONCE])),
-                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(TERMINAL_STATES))),
-            )
-            yield from self._patiently(partial(client.read_flow_runs, flow_run_filter=chosen, limit=_AT_ONCE))
-
     def _is_settled(self, entry: _Waiting, run: FlowRun) -> bool:
         """Whether a run has ended for good: one that crashed may be declared alive again by its worker."""
         if run.state is None or run.state.message != NO_HEARTBEAT or not self._missing(entry.shard.shots):
@@ -274,11 +267,16 @@ class Distribution:
         told = f"{run.name} ended {run.state.name}: {run.state.message or 'no word of why'}"
         if run.state.is_cancelled():
             raise EngineError(f"Rendering was cancelled by hand ({run.name}). Produce the episode again to go on.")
-        if run.state.name != REFUSED and entry.begun < MAX_ATTEMPTS:
+        if run.state.name == REFUSED:
+            self.failures.append(told)
+            return False
+        if entry.begun < MAX_ATTEMPTS:
             self.num_retries += 1
             log.warning("%s; it is begun again", told)
             return True
-        self.failures.append(told)
+        self.lost |= {shot.fingerprint: told for shot in missing}
+        if not self.lenient:
+            self.failures.append(told)
         return False
 
     def _cancel(self, ids: Sequence[UUID], client: SyncPrefectClient) -> None:
@@ -287,14 +285,8 @@ class Distribution:
                 client.set_flow_run_state(run, Cancelling(message="The producing run was stopped."))
 
     def _patiently(self, call: Callable[[], Value]) -> Value:
-        """The call's result, however long the server or the store is away."""
-        while True:
-            try:
-                return call()
-            except (httpx.TransportError, StoreError) as error:
-                log.warning("the server or the store is waited for: %s", error or type(error).__name__)
-            except PrefectHTTPStatusError as error:
-                if error.response.status_code < 500:
-                    raise
-                log.warning("the server is waited for: %s", error)
-            time.sleep(self.direct.wiring.settings.production.poll_seconds)
+        return patiently(call, self._poll_seconds)
+
+    @property
+    def _poll_seconds(self) -> float:
+        return self.direct.wiring.settings.production.poll_seconds

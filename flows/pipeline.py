@@ -18,15 +18,18 @@ import tasks.ingest
 import tasks.plan
 import tasks.publish
 import tasks.render
+import tasks.still
 import tasks.transcribe
 from s2v_model.contract import Traits
 from tasks.domain.casting import Cast
 from tasks.domain.delivery import PublishOptions
-from tasks.domain.editing import Plan, Programme
+from tasks.domain.editing import STILL, Clip, Plan, Programme
 from tasks.domain.episode import Episode
+from tasks.domain.errors import EngineError
 from tasks.domain.options import EngineId, MarkingOptions, SoundOptions
 from tasks.domain.speech import Dialogue, Material, Recording, Script
 from tasks.formats.script import in_language
+from tasks.still import ENGINE, stand_in
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +41,11 @@ class Run(Protocol):
         """The stage's result for these values, from its memory where it has one."""
         ...
 
-    def each(self, stage: Any, items: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """The stage's results for many sets of values, in their order, as many at once as the place allows."""
+    def each(self, stage: Any, items: Sequence[tuple[Any, ...]], *, lenient: bool = False) -> list[Any]:
+        """The stage's results for many sets of values, in their order, as many at once as the place allows.
+
+        lenient: an EngineError that every try met is given in the place of a result, and stops no other.
+        """
         ...
 
 
@@ -189,15 +195,33 @@ def from_tracks(
 
 def finish(plan: Plan, episode: Episode, cast: Cast, choices: Choices, run: Run) -> Programme:
     """Clips, then one programme of them."""
-    clips = tuple(run.each(tasks.render.render, [(shot,) for shot in plan.shots]))
+    lenient = episode.render.on_failure == "still"
+    rendered = run.each(tasks.render.render, [(shot,) for shot in plan.shots], lenient=lenient)
+    plan, clips = with_stills(plan, rendered, run)
+    stills = (ENGINE,) if any(shot.renderer == STILL for shot in plan.shots) else ()
     composition = run(tasks.composite.composite, plan, clips, episode.outputs, choices.sound, choices.marking)
     options = PublishOptions(
         outputs=episode.outputs,
         sound=choices.sound,
         marking=choices.marking,
-        engines=(*choices.heard_by, plan.renderer),
+        engines=(*choices.heard_by, plan.renderer, *stills),
         own_language=episode.language,
         composite_revision=tasks.composite.REVISION,
     )
     programme: Programme = run(tasks.publish.publish, plan, clips, cast, composition, options)
     return programme
+
+
+def with_stills(plan: Plan, rendered: Sequence[Clip | EngineError], run: Run) -> tuple[Plan, tuple[Clip, ...]]:
+    """The plan and its clips, where the portrait of each shot that failed stands still in its place.
+
+    Raises EngineError where nothing could be rendered at all.
+    """
+    errors = [made for made in rendered if isinstance(made, EngineError)]
+    if errors and len(errors) == len(rendered):
+        raise errors[0]
+    failed = [isinstance(made, EngineError) for made in rendered]
+    shots = tuple(stand_in(s) if bad else s for s, bad in zip(plan.shots, failed, strict=True))
+    stills = iter(run.each(tasks.still.still, [(s,) for s, bad in zip(shots, failed, strict=True) if bad]))
+    clips = tuple(next(stills) if isinstance(made, EngineError) else made for made in rendered)
+    return replace(plan, shots=shots), clips

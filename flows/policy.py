@@ -13,6 +13,7 @@ import tasks.ingest
 import tasks.plan
 import tasks.publish
 import tasks.render
+import tasks.still
 import tasks.transcribe
 from tasks.domain.errors import EngineError, EngineMissing, OutOfMemory, StoreError
 
@@ -50,6 +51,7 @@ POLICY: dict[Stage, Policy] = {
     tasks.arrange.arrange_tracks: Policy(title="arrange the tracks", key=tasks.arrange.tracks_key),
     tasks.plan.plan: Policy(title="plan the shots"),
     tasks.render.render: Policy(title="render the clips", retries=2, in_processes=True),
+    tasks.still.still: Policy(title="hold portraits still"),
     tasks.composite.composite: Policy(title="put the programme together", retries=1, key=tasks.composite.key),
     tasks.publish.publish: Policy(title="publish", retries=5),
 }

@@ -1,5 +1,6 @@
 """What one run did: stages, seconds, CPU, what was remembered and what was done again. Becomes `runs/<run id>.json`."""
 
+import logging
 import resource
 import time
 from collections.abc import Iterator, Sequence
@@ -8,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.domain.editing import Programme
+from tasks.domain.errors import EngineError
 from tasks.engines.workspace import Workspace
 from tasks.publish import add_record
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -20,13 +24,15 @@ class Tally:
     items: int = 1
     remembered: int = 0
     retries: int = 0
+    failed: int = 0
+    """Items that could not be computed, though the run goes on."""
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
     @property
     def done(self) -> int:
         """Items that were really computed."""
-        return self.items - self.remembered
+        return self.items - self.remembered - self.failed
 
 
 @dataclass(slots=True)
@@ -50,6 +56,13 @@ class Record:
             entry.cpu_seconds += _cpu_seconds() - cpu
             self.tallies.append(entry)
 
+    def failed(self, tally: Tally, name: str, error: EngineError) -> EngineError:
+        """A shot that failed at every try, in a run that goes on: counted, and said. Returns the error."""
+        log.warning("shot %s could not be rendered, its portrait stands still: %s", name, error)
+        tally.failed += 1
+        self.notes["stills"] = [*self.notes.get("stills", ()), {"shot": name, "error": str(error)}]
+        return error
+
     def of(self, stage: str) -> list[Tally]:
         """The tallies of one stage, in order."""
         return [entry for entry in self.tallies if entry.stage == stage]
@@ -72,6 +85,7 @@ class Record:
                     "items": entry.items,
                     "remembered": entry.remembered,
                     "retries": entry.retries,
+                    "failed": entry.failed,
                     "seconds": round(entry.seconds, 3),
                     "cpu_seconds": round(entry.cpu_seconds, 3),
                 }
@@ -94,6 +108,7 @@ def published(programmes: Sequence[Programme], record: Record, workspace: Worksp
                 "shots": programme.num_shots,
                 "rendered": tally.done,
                 "reused": tally.remembered,
+                "stills": tally.failed,
             }
         )
     return {

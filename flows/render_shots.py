@@ -6,6 +6,7 @@ the flow's result only counts them. Knows no programme; what is reused is the st
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -21,7 +22,7 @@ from flows.progress import unwatched
 from flows.settings import Settings, load_settings
 from flows.shards import Shard
 from flows.wiring import Wiring
-from tasks.domain.editing import Clip, Shot
+from tasks.domain.editing import Shot
 from tasks.domain.errors import EngineMissing, PipelineError, StoreError
 from tasks.plan import fingerprint
 
@@ -58,31 +59,36 @@ class Outcome:
 
 
 @flow(name="render-shots", persist_result=False)
-def render_shots(shard: str, store: str, quality: str = "final") -> State[Any]:
+def render_shots(shard: str, store: str, quality: str = "final", attempt: int = 1) -> State[Any]:
     """Render the shots of a shard.
 
     Args:
         shard: Digest of the shard, as the producing flow kept it.
         store: file:FOLDER or s3://BUCKET/PREFIX that holds the shard and takes the clips.
         quality: draft or final.
+        attempt: How often this shard was begun, this time included.
 
     """
     wiring = _wired(store, quality)
     found = patiently(lambda: wiring.workspace.recall(STORE, shard, Shard), wiring)
     if found is None:
         return Failed(name=REFUSED, message=f"There is no shard {shard[:12]} in {store}. Produce the episode again.")
-    return render_all(found.shots, wiring).as_state()
+    return render_all(found.shots, wiring, attempt).as_state()
 
 
-def render_all(shots: Sequence[Shot], wiring: Wiring) -> Outcome:
-    """Render what the store does not have; one shot's failure leaves the others alone."""
-    outcome = Outcome()
-    for shot in shots:
+def render_all(shots: Sequence[Shot], wiring: Wiring, attempt: int = 1) -> Outcome:
+    """Render what the store does not have; one shot's failure leaves the others alone.
+
+    An attempt that died did so at the first shot that is missing: that one waits until all others are done.
+    """
+    outcome, queue, suspects = Outcome(), deque(shots), attempt - 1
+    while queue:
+        shot, started = queue.popleft(), time.monotonic()
         try:
-            known = patiently(partial(wiring.workspace.clip, shot.fingerprint), wiring)
-            if known is None:
-                started = time.monotonic()
-                patiently(partial(_rendered, shot, wiring), wiring)
+            if suspects and patiently(partial(wiring.workspace.clip, shot.fingerprint), wiring) is None:
+                suspects -= 1
+                queue.append(shot)
+            elif patiently(partial(_is_rendered, shot, wiring), wiring):
                 log.info("clip %s of %s in %.1f s", shot.fingerprint[:12], shot.id, time.monotonic() - started)
                 outcome.rendered += 1
             else:
@@ -93,14 +99,18 @@ def render_all(shots: Sequence[Shot], wiring: Wiring) -> Outcome:
     return outcome
 
 
-def _rendered(shot: Shot, wiring: Wiring) -> Clip:
+def _is_rendered(shot: Shot, wiring: Wiring) -> bool:
+    """Whether the shot had to be rendered: after an outage somebody else may have done so."""
+    if wiring.workspace.clip(shot.fingerprint) is not None:
+        return False
     renderer = wiring.renderer
     if fingerprint(shot, renderer.traits()) != shot.fingerprint:
         raise EngineMissing(
             f"this worker's {renderer.traits().name} is not the one that the shots were planned for: its revision, "
             "weights or options differ. Give producers and workers the same settings."
         )
-    return tasks.render.render(shot, renderer=renderer, workspace=wiring.workspace, watch=unwatched)
+    tasks.render.render(shot, renderer=renderer, workspace=wiring.workspace, watch=unwatched)
+    return True
 
 
 def patiently(call: Callable[[], Value], wiring: Wiring) -> Value:

@@ -43,9 +43,9 @@ class Reports:
         else:
             self._made(update_progress_artifact, self._progress, progress=percent)
 
-    def shots(self, shots: Sequence[Shot], reused: frozenset[str]) -> None:
+    def shots(self, shots: Sequence[Shot], reused: frozenset[str], stills: frozenset[str] = frozenset()) -> None:
         """The table of a programme's shots."""
-        rows = shot_rows(shots, reused)
+        rows = shot_rows(shots, reused, stills)
         self._made(create_table_artifact, table=rows, key=f"{self._key}-shots", description="Shots")
 
     def done(self, title: str, document: dict[str, Any], record: dict[str, Any], gpu_hour_price: float) -> None:
@@ -66,15 +66,20 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
-def shot_rows(shots: Sequence[Shot], reused: frozenset[str]) -> list[dict[str, Any]]:
-    """A row for each shot: who, when, what was done. reused: fingerprints whose clips were in the store."""
+def shot_rows(
+    shots: Sequence[Shot], reused: frozenset[str], stills: frozenset[str] = frozenset()
+) -> list[dict[str, Any]]:
+    """A row for each shot: who, when, what was done.
+
+    reused: fingerprints whose clips were in the store. stills: ids of shots that could not be rendered.
+    """
     return [
         {
             "shot": shot.id,
             "speaker": escaped(shot.speaker or ""),
             "from": _clock(shot.start_frame),
             "to": _clock(shot.end_frame),
-            "clip": "reused" if shot.fingerprint in reused else "rendered",
+            "clip": "still" if shot.id in stills else "reused" if shot.fingerprint in reused else "rendered",
             "expected seconds": round(shot.cost_seconds, 1),
             "fingerprint": shot.fingerprint[:12],
         }

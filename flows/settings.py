@@ -67,7 +67,8 @@ class Inputs(_Group):
 class Batches(_Group):
     """Tables of episodes."""
 
-    at_once: int = Field(0, ge=0, le=256, description="Rows produced at once on this machine; 0 for one a core.")
+    at_once: int = Field(0, ge=0, le=256, description="Rows produced at once; 0 for one a core, or 16 on a server.")
+    pool: str = Field("cpu", description="Work pool of rows on a server; any other than `cpu` keeps its processes.")
 
 
 class Webhooks(_Group):

@@ -23,6 +23,7 @@ from flows.policy import BACKOFF_SECONDS, POLICY, Policy, Stage, may_pass
 from flows.record import Tally
 from flows.report import Reports
 from tasks.domain.editing import Clip, Shot
+from tasks.domain.errors import EngineError
 
 
 class Steps:
@@ -39,7 +40,7 @@ class Steps:
         with self.direct.record.tally(stage.__name__) as tally:
             return self._tasks(stage, [values], [POLICY[stage].title], tally)[0]
 
-    def each(self, stage: Stage, items: Sequence[tuple[Any, ...]]) -> list[Any]:
+    def each(self, stage: Stage, items: Sequence[tuple[Any, ...]], *, lenient: bool = False) -> list[Any]:
         """One task for each piece of work; clips longest first, as many at once as the flow's task runner allows.
 
         Shots whose renderer has a work pool go there, as one task that waits for all of them.
@@ -49,13 +50,16 @@ class Steps:
             pools = self._pools(items) if stage is tasks.render.render else {}
             here = [place for place in range(len(items)) if place not in pools]
             told = [f"{title}: {_label(items[place], place)}" for place in here]
-            done = dict(zip(here, self._tasks(stage, [items[place] for place in here], told, tally), strict=True))
+            done = dict(
+                zip(here, self._tasks(stage, [items[place] for place in here], told, tally, lenient), strict=True)
+            )
             for pool in sorted(set(pools.values())):
                 own = [place for place in pools if pools[place] == pool]
-                clips = self._on_pool(pool, [items[place][0] for place in own], f"{title} on {pool}", tally)
+                clips = self._on_pool(pool, [items[place][0] for place in own], f"{title} on {pool}", tally, lenient)
                 done |= dict(zip(own, clips, strict=True))
             if stage is tasks.render.render:
-                self.reports.shots([shot for (shot,) in items], frozenset(self._reused))
+                stills = frozenset(items[place][0].id for place in done if isinstance(done[place], EngineError))
+                self.reports.shots([shot for (shot,) in items], frozenset(self._reused), stills)
             return [done[place] for place in range(len(items))]
 
     def _pools(self, items: Sequence[tuple[Any, ...]]) -> dict[int, str]:
@@ -63,12 +67,19 @@ class Steps:
         named = self.direct.wiring.settings.pools
         return {place: named[shot.renderer] for place, (shot,) in enumerate(items) if shot.renderer in named}
 
-    def _on_pool(self, pool: str, shots: Sequence[Shot], title: str, tally: Tally) -> list[Clip]:
-        notes = self.direct.record.notes
+    def _on_pool(
+        self, pool: str, shots: Sequence[Shot], title: str, tally: Tally, lenient: bool
+    ) -> list[Clip | EngineError]:
+        record, notes = self.direct.record, self.direct.record.notes
         spent = notes.get("gpu_seconds", 0.0)
         left = None if self.budget_gpu_s is None else self.budget_gpu_s - spent
         away = Distribution(
-            direct=self.direct, pool=pool, episode=self.episode, budget_gpu_s=left, told=self.reports.progress
+            direct=self.direct,
+            pool=pool,
+            episode=self.episode,
+            budget_gpu_s=left,
+            told=self.reports.progress,
+            lenient=lenient,
         )
 
         def wait() -> None:
@@ -83,9 +94,19 @@ class Steps:
             if away.quoted is not None:
                 notes["quotes"] = [*notes.get("quotes", ()), away.quoted.as_document()]
             self._reused |= away.reused
-        return [away.clips[shot.fingerprint] for shot in shots]
+        return [
+            away.clips.get(shot.fingerprint) or record.failed(tally, shot.id, EngineError(away.lost[shot.fingerprint]))
+            for shot in shots
+        ]
 
-    def _tasks(self, stage: Stage, items: Sequence[tuple[Any, ...]], told: Sequence[str], tally: Tally) -> list[Any]:
+    def _tasks(
+        self,
+        stage: Stage,
+        items: Sequence[tuple[Any, ...]],
+        told: Sequence[str],
+        tally: Tally,
+        lenient: bool = False,
+    ) -> list[Any]:
         """Each piece of work as a task in this process."""
         policy = POLICY[stage]
         names = [identity(stage, item) or str(place) for place, item in enumerate(items)]
@@ -93,11 +114,17 @@ class Steps:
         labels = dict(zip(names, told, strict=True))
         calls: list[Tally] = []
         done: dict[str, Any] = {}
+        lost: dict[str, EngineError] = {}
+        """The last error of a piece of work that may yet be tried again."""
 
         def step(label: str, name: str) -> State:
             own = Tally(stage=stage.__name__)
             calls.append(own)
-            done[name] = self.direct.once(stage, work[name], own)
+            try:
+                done[name] = self.direct.once(stage, work[name], own)
+            except EngineError as error:
+                lost[name] = error
+                raise
             if own.remembered:
                 self._reused.add(name)
             return Completed(name="Reused", message="It was in the store.") if own.remembered else Completed()
@@ -107,7 +134,7 @@ class Steps:
             if policy.in_processes:
                 order = sorted(work, key=lambda name: -cost_of(work[name]))
                 for future in as_completed([ordered.submit(labels[name], name) for name in order]):
-                    future.result()
+                    future.result(raise_on_failure=not lenient)
             else:
                 for name in work:
                     ordered.submit(labels[name], name).result()
@@ -118,6 +145,10 @@ class Steps:
             tally.remembered += len(items) - len(work) + sum(own.remembered for own in calls)
             tally.retries += max(0, len(calls) - len(work))
             tally.cpu_seconds += sum(own.cpu_seconds for own in calls)
+        for name in [name for name in work if name not in done]:  # only where lenient
+            if not may_pass(lost[name]):
+                raise lost[name]
+            done[name] = self.direct.record.failed(tally, work[name][0].id, lost[name])
         return [done[name] for name in names]
 
 

@@ -21,6 +21,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.produce import produce
 from flows.render_shots import NO_HEARTBEAT, render_shots
+from flows.rows import produce_row
 from flows.settings import Settings, load_settings
 from infra.warm_worker import WarmWorker
 
@@ -37,9 +38,14 @@ def deploy(settings: Settings, *, silence_seconds: float = SILENCE_SECONDS) -> N
     """Bring the configured server up to date."""
     with get_client(sync_client=True) as client:
         _pool(CPU_POOL, "process", {}, client)
-        for pool in sorted(set(settings.pools.values())):
+        for pool in sorted({*settings.pools.values(), settings.batch.pool} - {CPU_POOL}):
             _pool(pool, WarmWorker.type, WarmWorker.get_default_base_job_template(), client)
     _deployment(produce, CPU_POOL, "Makes the programmes of one episode file.")
+    _deployment(
+        produce_row,
+        settings.batch.pool,
+        "Makes the programmes of one row of a table. Begun by `troupe batch`, not by hand.",
+    )
     for pool in sorted(set(settings.pools.values())):
         _deployment(render_shots, pool, "Renders a shard of shots. Begun by producing runs, not by hand.")
     _zombie_automation(silence_seconds)

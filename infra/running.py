@@ -49,7 +49,7 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
     try:
         _await_server(url, processes[0])
         subprocess.run([sys.executable, "-m", "infra.deployments"], env=_environment(url), check=True)
-        processes += [_worker(pool, url) for pool in ("cpu", *sorted(set(settings.pools.values())))]
+        processes += [_worker(pool, url) for pool in sorted({"cpu", settings.batch.pool, *settings.pools.values()})]
     except BaseException:
         _stop(processes)
         raise

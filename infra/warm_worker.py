@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 WATCH_SECONDS = 2.0
 """How soon a cancellation is noticed, and how often a run that is wrongly declared dead is declared alive."""
 RETIRE_SECONDS = 10.0
+SOON_SECONDS = 0.05
+"""After a run the base class frees its place within this."""
 
 
 class LoadFailed(RuntimeError):
@@ -155,6 +157,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, WarmVariables, WarmResult]):
         super().__init__(work_pool_name, *args, **kwargs)
         self._free: asyncio.Queue[Slot] = asyncio.Queue()
         self._drain_seconds = load_settings().production.drain_seconds
+        self._asking: asyncio.Future[None] | None = None
 
     async def setup(self) -> None:
         """Load every renderer before a run is asked for; a GPU that cannot load ends the worker here."""
@@ -172,6 +175,8 @@ class WarmWorker(BaseWorker[WarmConfiguration, WarmVariables, WarmResult]):
         *exc_info: Any,
     ) -> None:
         """End the runs (`run` is cancelled and waited for), then the processes."""
+        if self._asking is not None:
+            self._asking.cancel()
         try:
             await super().teardown(*exc_info)
         finally:
@@ -200,6 +205,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, WarmVariables, WarmResult]):
             code = work.result() if work.done() else await self._stopped(slot, flow_run.id)
             if slot.num_runs >= configuration.recycle_after or slot.grown_mb > configuration.max_growth_mb:
                 await slot.retire()
+            self._asking = asyncio.ensure_future(self._ask_soon())
             return WarmResult(status_code=code, identifier=slot.name)
         except LoadFailed as error:
             if task_status:
@@ -214,6 +220,12 @@ class WarmWorker(BaseWorker[WarmConfiguration, WarmVariables, WarmResult]):
             if work is not None:
                 work.cancel()
             self._free.put_nowait(slot)
+
+    async def _ask_soon(self) -> None:
+        """A GPU that is free need not wait for the worker's next look at its queue."""
+        await asyncio.sleep(SOON_SECONDS)
+        with suppress(Exception):  # the usual look comes all the same
+            await self.get_and_submit_flow_runs()
 
     async def _stopped(self, slot: Slot, flow_run: UUID) -> int:
         await slot.kill()

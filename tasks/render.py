@@ -5,7 +5,6 @@ Knows no programme, no order and no other shot.
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 
 from s2v_model.contract import (
@@ -24,7 +23,7 @@ from tasks.domain.editing import Clip, Shot
 from tasks.domain.errors import EngineError, EngineMissing, OutOfMemory, PortraitError
 from tasks.domain.timing import SPEECH_RATE_HZ
 from tasks.engines.workspace import Workspace
-from tasks.media.pictures import read_picture
+from tasks.media.pictures import cropped, read_picture
 from tasks.media.video import write_video
 from tasks.media.wav import read_speech
 
@@ -67,7 +66,7 @@ def take_for(shot: Shot, workspace: Workspace) -> Take:
     framing = shot.framing
     picture = read_picture(workspace.path(shot.portrait.picture)).pixels
     return Take(
-        portrait=_cropped(picture, framing.crop, framing.width, framing.height),
+        portrait=cropped(picture, framing.crop, framing.width, framing.height),
         face_box=framing.face_box,
         speech=_speech(shot, workspace),
         rate=shot.rate,
@@ -86,18 +85,6 @@ def take_for(shot: Shot, workspace: Workspace) -> Take:
         prompt=shot.prompt,
         negative_prompt=shot.negative_prompt,
     )
-
-
-def _cropped(picture: UInt8Array, crop: tuple[float, float, float, float], width: int, height: int) -> UInt8Array:
-    """The framed part of a portrait at the clip's size; a crop of fractions of a pixel is resampled, not rounded."""
-    left, top, crop_width, crop_height = crop
-    scale_x, scale_y = crop_width / width, crop_height / height
-    shrink = max(scale_x, scale_y)
-    source = cv2.GaussianBlur(picture, (0, 0), 0.4 * shrink) if shrink > 1.2 else picture
-    matrix = np.array([[scale_x, 0, left + scale_x / 2 - 0.5], [0, scale_y, top + scale_y / 2 - 0.5]])
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    framed = cv2.warpAffine(source, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.ascontiguousarray(framed, dtype=np.uint8)
 
 
 def _speech(shot: Shot, workspace: Workspace) -> Float32Array:

@@ -12,8 +12,10 @@ SPEAKERS = ("anna", "ben")
 VOICES = {"anna": "en-us/f2", "ben": "en-us/m3"}
 
 
-def small_episode(folder: Path, *, name: str = "small", lines: tuple[str, ...] = LINES, quality: str = "draft") -> Path:
-    """The file of an episode whose `lines` two speakers say in turn."""
+def small_episode(
+    folder: Path, *, name: str = "small", lines: tuple[str, ...] = LINES, quality: str = "draft", **render: str
+) -> Path:
+    """The file of an episode whose `lines` two speakers say in turn. render: more of what it says of rendering."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, speaker in enumerate(SPEAKERS):
         if not (folder / f"{speaker}.png").exists():
@@ -26,7 +28,7 @@ def small_episode(folder: Path, *, name: str = "small", lines: tuple[str, ...] =
         "language": "en",
         "source": {"script": said},
         "cast": {speaker: {"portrait": f"{speaker}.png", "voice": VOICES[speaker]} for speaker in SPEAKERS},
-        "render": {"quality": quality, "seed": 7},
+        "render": {"quality": quality, "seed": 7, **render},
         "outputs": [{"aspect": "16:9", "height": 180, "captions": ["vtt"]}],
     }
     path = folder / f"{name}.yaml"

@@ -200,6 +200,8 @@ class CuttingProxy:
         self.cuts: list[tuple[str, int]] = []
         """What befalls the next connections, first one first: ("up" or "down", bytes let through) until it is cut."""
         self.num_cut = 0
+        self.is_dark = False
+        """While this is true nothing goes through, as on a line that is down."""
         self._is_open = True
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -229,6 +231,9 @@ class CuttingProxy:
         with near, socket.create_connection(("127.0.0.1", self._target)) as far, suppress(OSError):
             while self._is_open:
                 ready, _, _ = select.select([near, far], [], [], 0.2)
+                if self.is_dark:
+                    time.sleep(0.2)
+                    continue
                 for source in ready:
                     way, sink = ("up", far) if source is near else ("down", near)
                     block = source.recv(min(65536, left[way]) or 1)
@@ -258,10 +263,11 @@ class PrefectServer:
         """What a process needs so that it records its runs here."""
         return {**os.environ, **prefect_environment(self.home), "PREFECT_API_URL": self.url, **others}
 
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The answer to a request: POST with a body, GET without one."""
+    def ask(self, path: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
+        """The answer to a request: POST with a body, GET without one, unless a method is named."""
         content = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}{path}", content, {"Content-Type": "application/json"})
+        kind = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}{path}", content, kind, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or b"null")
 

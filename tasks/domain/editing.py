@@ -7,6 +7,9 @@ from tasks.domain.assets import Asset
 from tasks.domain.casting import Box, Portrait
 from tasks.domain.options import EngineId
 
+STILL = "still"
+"""Renderer of a shot that could not be rendered: its portrait stands in its place."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShotPhone:

@@ -6,6 +6,7 @@ QUALITIES = ("draft", "final")
 LAYOUTS = ("active", "split", "grid", "auto")
 ASPECTS = ("16:9", "9:16", "1:1")
 CAPTIONS = ("vtt", "srt", "burned")
+ON_FAILURE = ("fail", "still")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class RenderOptions:
     layout: str = "active"
     pose_video: str | None = None
     """A recording of body poses, below the episode's folder."""
+    on_failure: str = "fail"
+    """What becomes of a shot that fails at every try: the programme fails, or its portrait stands still there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from tasks.domain.episode import CastEntry, Episode, Source
 from tasks.domain.errors import CastError, EpisodeError
-from tasks.domain.options import ASPECTS, CAPTIONS, LAYOUTS, QUALITIES, OutputOptions, RenderOptions
+from tasks.domain.options import ASPECTS, CAPTIONS, LAYOUTS, ON_FAILURE, QUALITIES, OutputOptions, RenderOptions
 from tasks.formats.cast_sheet import read_cast
 from tasks.formats.fields import Fields
 from tasks.formats.findings import Findings, shown
@@ -168,7 +168,7 @@ def _cast(fields: Fields, fetch: Callable[[str], bytes] | None) -> tuple[CastEnt
 
 
 def _render(fields: Fields) -> RenderOptions:
-    allowed = ("quality", "seed", "prompt", "negative_prompt", "layout", "pose_video")
+    allowed = ("quality", "seed", "prompt", "negative_prompt", "layout", "pose_video", "on_failure")
     render = Fields(fields.node("render"), "render", allowed, fields.findings)
     default = RenderOptions()
     return RenderOptions(
@@ -178,6 +178,7 @@ def _render(fields: Fields) -> RenderOptions:
         negative_prompt=render.text("negative_prompt") or "",
         layout=render.choice("layout", LAYOUTS) or default.layout,
         pose_video=render.file("pose_video"),
+        on_failure=render.choice("on_failure", ON_FAILURE) or default.on_failure,
     )
 
 

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from tasks.domain.editing import Cue, NameTag, Plan
+from tasks.domain.editing import STILL, Cue, NameTag, Plan, Shot
 from tasks.formats.ass import Event, Style, document, tallness
 
 Measure = Callable[[str, float], float]
@@ -29,6 +29,7 @@ BOX = 10
 ACCENT = "0047B4FF"
 """Amber: the bar before a name."""
 FADE_MS = 240
+STILL_TEXT = "Still picture: not rendered"
 _CJK_FONTS = {"ja": "JP", "ko": "KR", "zh-hant": "TC", "zh-tw": "TC", "zh-mo": "TC", "zh-hk": "HK", "zh": "SC"}
 _LATIN_FONT = "Noto Sans"
 
@@ -92,6 +93,7 @@ def overlay_text(
     """The ASS text of one output; "" where nothing is written at all."""
     scheme = _scheme(plan, size, measure, is_captioned)
     events = [_label(label, plan.num_frames, scheme)] if label else []
+    events += [_still(shot, scheme) for shot in plan.shots if shot.renderer == STILL]
     events += [event for card in cards for event in _card(card, scheme, measure)]
     events += [event for name in plan.names for event in _name(name, stages, scheme, measure)]
     if is_captioned:
@@ -146,6 +148,8 @@ def _styles(language: str, scheme: _Scheme) -> tuple[Style, ...]:
         Style(name="Bar", font=font, size=px(NAME_SIZE), colour=ACCENT, align=7),
         Style(name="Label", font=font, size=px(LABEL_SIZE), weight=500, colour="18FFFFFF", box=px(5),
               box_colour="80000000", align=9),
+        Style(name="Still", font=font, size=px(LABEL_SIZE), weight=600, colour=ACCENT, box=px(5),
+              box_colour="38000000", align=7),
         Style(name="Card", font=font, size=px(CARD_SIZE), weight=500, align=5),
         Style(name="Rule", font=font, size=px(CARD_SIZE), colour=ACCENT, align=7),
     )  # fmt: skip
@@ -154,6 +158,14 @@ def _styles(language: str, scheme: _Scheme) -> tuple[Style, ...]:
 def _label(label: str, num_frames: int, scheme: _Scheme) -> Event:
     x, y = scheme.width - round(scheme.width * SAFE * 0.7), round(scheme.height * SAFE * 0.7)
     return Event(start_frame=0, end_frame=num_frames, style="Label", x=x, y=y, lines=(label,), layer=9)
+
+
+def _still(shot: Shot, scheme: _Scheme) -> Event:
+    """Opposite the label: that this picture is none of a renderer's."""
+    x, y = round(scheme.width * SAFE * 0.7), round(scheme.height * SAFE * 0.7)
+    return Event(
+        start_frame=shot.start_frame, end_frame=shot.end_frame, style="Still", x=x, y=y, lines=(STILL_TEXT,), layer=9
+    )
 
 
 def _caption(cue: Cue, stages: Sequence[Stage], scheme: _Scheme, measure: Measure) -> Event:

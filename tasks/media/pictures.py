@@ -16,6 +16,7 @@ from typing import Any
 
 import av
 import av.error
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
@@ -315,3 +316,15 @@ def write_png(pixels: UInt8Array) -> bytes:
     # Run lengths only: this strategy of zlib does not depend on hash functions, which differ between processors.
     Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG", compress_level=6, compress_type=3)
     return file.getvalue()
+
+
+def cropped(picture: UInt8Array, crop: tuple[float, float, float, float], width: int, height: int) -> UInt8Array:
+    """The framed part of a portrait at the clip's size; a crop of fractions of a pixel is resampled, not rounded."""
+    left, top, crop_width, crop_height = crop
+    scale_x, scale_y = crop_width / width, crop_height / height
+    shrink = max(scale_x, scale_y)
+    source = cv2.GaussianBlur(picture, (0, 0), 0.4 * shrink) if shrink > 1.2 else picture
+    matrix = np.array([[scale_x, 0, left + scale_x / 2 - 0.5], [0, scale_y, top + scale_y / 2 - 0.5]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    framed = cv2.warpAffine(source, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(framed, dtype=np.uint8)

@@ -2,17 +2,18 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flows.settings import Settings
-from s2v_model.contract import Stopped
+from s2v_model.contract import Chunks, RenderError, Stopped, Take, UInt8Array, Watch
 from tasks.domain.errors import CastError, EngineError, StoreError
 from tasks.engines.stores import load
 from tasks.verify import verify
 from tests.fakes import MemoryStore
-from tests.productions import SCRIPT, TinyWiring, produce, substance, write_episode
+from tests.productions import SCRIPT, FlatRenderer, TinyWiring, produce, substance, write_episode
 
 
 @pytest.fixture
@@ -197,3 +198,66 @@ def test_a_lost_asset_is_made_again(tmp_path: Path, settings: Settings) -> None:
 
     assert again.rendered == 3
     assert verify(load(f"file:{again.programmes[0].uri}", {}), scratch=tmp_path).faults == ()
+
+
+class Poisoned(FlatRenderer):
+    """Fails at one take every time."""
+
+    def __init__(self, poison: int) -> None:
+        super().__init__([])
+        self.poison: int | None = poison
+        """The place of the take that fails, in the order of first tries."""
+        self.seeds: list[int] = []
+        self.num_failed = 0
+
+    def frames(self, take: Take, *, watch: Watch, chunks: Chunks) -> Iterator[UInt8Array]:
+        """Those of the others."""
+        if take.seed not in self.seeds:
+            self.seeds.append(take.seed)
+        if self.seeds.index(take.seed) == self.poison:
+            self.num_failed += 1
+            raise RenderError("the renderer cannot make this take.")
+        yield from super().frames(take, watch=watch, chunks=chunks)
+
+
+def poisoned(settings: Settings, place: int) -> TinyWiring:
+    """A composition root whose renderer fails at one take."""
+    wiring = TinyWiring(settings)
+    wiring.flat = wiring.__dict__["renderer"] = Poisoned(place)
+    return wiring
+
+
+def test_a_poison_shot_fails_the_programme_unless_the_episode_says_otherwise(
+    tmp_path: Path, settings: Settings
+) -> None:
+    """Three tries, then the run fails with the shot's sentence; nothing is published."""
+    wiring = poisoned(settings, 1)
+    with pytest.raises(EngineError, match="the renderer cannot make this take"):
+        produce(write_episode(tmp_path), wiring)
+
+    assert (wiring.flat.num_failed, list(wiring.store.list("programmes/"))) == (3, [])
+
+
+def test_a_poison_shot_becomes_a_marked_still_where_the_episode_says_so(tmp_path: Path, settings: Settings) -> None:
+    """The portrait stands in its place and says so; a later run renders the shot, and makes another revision."""
+    path = write_episode(tmp_path, render={"on_failure": "still"})
+    made = produce(path, poisoned(settings, 1))
+    folder = Path(made.programmes[0].uri)
+    shots = json.loads((folder / "manifest.json").read_text())["shots"]
+    document = made.record.as_document()
+    sound = produce(path, TinyWiring(settings))
+
+    assert [shot["renderer"] for shot in shots] == ["flat", "still", "flat"]
+    assert "not rendered" in shots[1]["checks"]["still"]
+    assert [still["shot"] for still in document["stills"]] == [shots[1]["id"]]
+    assert (document["rendered"], document["reused"]) == (2, 0)
+    assert (sound.rendered, sound.record.as_document()["reused"]) == (1, 2)
+    assert sound.programmes[0].revision != made.programmes[0].revision
+    assert verify(load(f"file:{folder}", {}), scratch=tmp_path).faults == ()
+
+
+def test_a_programme_of_stills_alone_is_none(tmp_path: Path, settings: Settings) -> None:
+    """Where nothing can be rendered at all, the run fails whatever the episode says."""
+    path = write_episode(tmp_path, script="ANNA: Hello.\n", render={"on_failure": "still"})
+    with pytest.raises(EngineError, match="the renderer cannot make this take"):
+        produce(path, poisoned(settings, 0))

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from tasks.domain.assets import Asset
-from tasks.domain.editing import Cue, Cut, NameTag, Plan
+from tasks.domain.editing import Cue, Cut, Framing, NameTag, Plan, Shot
 from tasks.domain.options import EngineId
 from tasks.formats.ass import Event, Style, document, escaped, tallness
 from tasks.formats.overlay import Card, Stage, font_for, overlay_text
@@ -203,3 +203,17 @@ def test_the_label_lasts_from_the_first_frame_to_the_last():
     event = events(burned(plan_of(), label="AI-generated"), "Label")[0]
 
     assert (event["start"], event["end"], event["body"]) == ("0:00:00.00", "0:00:39.99", "AI-generated")
+
+
+def test_a_still_is_said_where_it_stands():
+    """The words stand in the safe area opposite the label, on the frames of the shot that failed and no others."""
+    box = (0.0, 0.0, 320.0, 180.0)
+    shot = Shot(
+        id="s0", speaker="anna", utterances=(), start_frame=100, end_frame=150, portrait=None, speech=None,
+        framing=Framing(crop=box, width=320, height=180, face_box=box), speech_digest="", phones=None, renderer="still",
+    )  # fmt: skip
+    plan = replace(plan_of(), shots=(shot, replace(shot, id="s1", renderer="fake", start_frame=150, end_frame=200)))
+    (event,) = events(burned(plan), "Still")
+
+    assert (event["start"], event["end"], event["body"]) == ("0:00:03.99", "0:00:05.99", "Still picture: not rendered")
+    assert (int(event["x"]), int(event["y"])) == (45, 25)

@@ -1,0 +1,96 @@
+"""Waiting for flow runs that workers execute: for their end, for a server that is away, and for what nobody will end.
+
+In: a client and ids of runs. Out: the runs that have ended. Knows no shards and no rows.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkerFilter,
+    WorkerFilterStatus,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType, WorkerStatus
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.states import Crashed
+
+from flows.render_shots import NO_HEARTBEAT
+from tasks.domain.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 200
+"""Runs asked for in one request, which is the most that a server gives."""
+LOOK_SECONDS = 20.0
+"""How often it is worth looking for runs whose worker has died."""
+_TAKEN = (StateType.PENDING, StateType.RUNNING)
+_WORKER = "prefect.worker.name"
+_LABELLED_SECONDS = 60.0
+"""A worker that has taken a run says so on it within this, or has died."""
+
+Value = TypeVar("Value")
+
+
+def patiently(call: Callable[[], Value], pause_seconds: float) -> Value:
+    """The call's result, however long the server or the store is away."""
+    while True:
+        try:
+            return call()
+        except (httpx.TransportError, StoreError) as error:
+            log.warning("the server or the store is waited for: %s", error or type(error).__name__)
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code < 500:
+                raise
+            log.warning("the server is waited for: %s", error)
+        time.sleep(pause_seconds)
+
+
+def ended(runs: Sequence[UUID], client: SyncPrefectClient, pause_seconds: float) -> Iterator[FlowRun]:
+    """Those of the runs that are in a final state."""
+    yield from _in_states(runs, sorted(TERMINAL_STATES), client, pause_seconds)
+
+
+def online(pool: str, client: SyncPrefectClient) -> list[str]:
+    """The names of a pool's workers that are there. Raises ObjectNotFound for an unknown pool."""
+    there = WorkerFilter(status=WorkerFilterStatus(any_=[WorkerStatus.ONLINE]))
+    return [worker.name for worker in client.read_workers_for_work_pool(pool, worker_filter=there, limit=AT_ONCE)]
+
+
+def end_lost(runs: Sequence[UUID], pool: str, client: SyncPrefectClient, pause_seconds: float) -> None:
+    """Say of runs whose worker is gone that they are dead.
+
+    One that died before its first heartbeat is nobody else's: silence is only heard from those who have spoken.
+    """
+    taken = list(_in_states(runs, _TAKEN, client, pause_seconds))
+    if not taken:
+        return
+    there = patiently(partial(online, pool, client), pause_seconds)
+    for run in taken:
+        worker, since = run.labels.get(_WORKER), run.state.timestamp if run.state else datetime.now(UTC)
+        if worker in there or (datetime.now(UTC) - since).total_seconds() < _LABELLED_SECONDS:
+            continue
+        log.warning("%s was taken by worker %s, which is gone", run.name, worker or "without a name")
+        crashed: State[None] = Crashed(message=NO_HEARTBEAT)
+        patiently(partial(client.set_flow_run_state, run.id, crashed, force=True), pause_seconds)
+
+
+def _in_states(
+    runs: Sequence[UUID], states: Sequence[StateType], client: SyncPrefectClient, pause_seconds: float
+) -> Iterator[FlowRun]:
+    for start in range(0, len(runs), AT_ONCE):
+        chosen = FlowRunFilter(
+            id=FlowRunFilterId(any_=list(runs[start : start + AT_ONCE])),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))),
+        )
+        yield from patiently(partial(client.read_flow_runs, flow_run_filter=chosen, limit=AT_ONCE), pause_seconds)
