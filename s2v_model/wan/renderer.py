@@ -10,7 +10,6 @@ frame k + preroll of the chunks, and sound and picture meet. The published tool 
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from torch import Tensor
 from s2v_model.contract import (
     SPEECH_RATE_HZ,
     Chunks,
-    Cost,
     DeviceOutOfMemory,
     Float32Array,
     PortraitRefused,
@@ -40,17 +38,11 @@ from s2v_model.wan.options import Options, read_options
 from s2v_model.wan.placement import GB, Load, plan_memory, refuse_what_cannot_fit
 from s2v_model.wan.speech import gate_vocals
 from s2v_model.wan.step_cache import step_cache
+from s2v_model.wan.traits import NATIVE_RATE, traits_of
 
-NAME = "wan-s2v"
-REVISION = 1
-"""Bumped when an equal take would give other frames."""
-NATIVE_RATE = Fraction(NATIVE_RATE_HZ)
 SAMPLES_PER_FRAME = SPEECH_RATE_HZ // NATIVE_RATE_HZ
 MIN_FACE_PX = 16
 """Two latent pixels: below that a mouth has none."""
-SECONDS_PER_FRAME_MEGAPIXEL = 11.6
-"""GPU seconds, planned: 334 s for a chunk of 80 frames at 832x448 on an H100, an estimate for the published code."""
-FIXED_SECONDS = 10.0
 STEPS_OF_A_DECODE = 2.0
 """Progress: decoding a chunk and encoding its motion count like so many steps."""
 BEAT_SECONDS = 0.5
@@ -76,20 +68,7 @@ class WanRenderer:
 
     def traits(self) -> Traits:
         """As the contract has it. The first call hashes the weights, where their digest is not remembered."""
-        return Traits(
-            name=NAME,
-            revision=REVISION,
-            weights=self.models.digest,
-            options=self.options.altering_pixels(),
-            rate=NATIVE_RATE,
-            multiple_px=SIZE_MULTIPLE_PX,
-            max_pixels=self.options.max_pixels,
-            quantum_frames=self.options.infer_frames,
-            lead_frames=self.options.lead_frames,
-            cost=Cost(
-                device="gpu", fixed_seconds=FIXED_SECONDS, seconds_per_frame_megapixel=SECONDS_PER_FRAME_MEGAPIXEL
-            ),
-        )
+        return traits_of(self.options, self.models.digest)
 
     def frames(self, take: Take, *, watch: Watch, chunks: Chunks) -> Iterator[UInt8Array]:
         """As the contract has it. What an earlier render of this take has saved is not made again."""

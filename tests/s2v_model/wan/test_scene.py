@@ -19,7 +19,8 @@ from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel  # noqa: E4
 
 from s2v_model import load  # noqa: E402
 from s2v_model.contract import RendererMissing, RenderError, Stopped, Take  # noqa: E402
-from s2v_model.wan.scene import FAMILIES, whole_frames  # noqa: E402
+from s2v_model.wan.scene import whole_frames  # noqa: E402
+from s2v_model.wan.scene_traits import FAMILIES  # noqa: E402
 from tests.wan_checkpoint import write_tokenizer  # noqa: E402
 
 pytestmark = pytest.mark.wan
