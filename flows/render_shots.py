@@ -94,13 +94,13 @@ def render_all(shots: Sequence[Shot], wiring: Wiring) -> Outcome:
 
 
 def _rendered(shot: Shot, wiring: Wiring) -> Clip:
-    renderer = wiring.renderer
+    renderer = wiring.renderers(shot.renderer)
     if fingerprint(shot, renderer.traits()) != shot.fingerprint:
         raise EngineMissing(
             f"this worker's {renderer.traits().name} is not the one that the shots were planned for: its revision, "
             "weights or options differ. Give producers and workers the same settings."
         )
-    return tasks.render.render(shot, renderer=renderer, workspace=wiring.workspace, watch=unwatched)
+    return tasks.render.render(shot, renderers=wiring.renderers, workspace=wiring.workspace, watch=unwatched)
 
 
 def patiently(call: Callable[[], Value], wiring: Wiring) -> Value:

@@ -50,8 +50,8 @@ class Steps:
             here = [place for place in range(len(items)) if place not in pools]
             told = [f"{title}: {_label(items[place], place)}" for place in here]
             done = dict(zip(here, self._tasks(stage, [items[place] for place in here], told, tally), strict=True))
-            for pool in sorted(set(pools.values())):
-                own = [place for place in pools if pools[place] == pool]
+            for pool, renderer in sorted({(pools[place], items[place][0].renderer) for place in pools}):
+                own = [place for place in pools if items[place][0].renderer == renderer]
                 clips = self._on_pool(pool, [items[place][0] for place in own], f"{title} on {pool}", tally)
                 done |= dict(zip(own, clips, strict=True))
             if stage is tasks.render.render:
@@ -64,11 +64,17 @@ class Steps:
         return {place: named[shot.renderer] for place, (shot,) in enumerate(items) if shot.renderer in named}
 
     def _on_pool(self, pool: str, shots: Sequence[Shot], title: str, tally: Tally) -> list[Clip]:
+        """The clips of shots of one renderer."""
         notes = self.direct.record.notes
         spent = notes.get("gpu_seconds", 0.0)
         left = None if self.budget_gpu_s is None else self.budget_gpu_s - spent
         away = Distribution(
-            direct=self.direct, pool=pool, episode=self.episode, budget_gpu_s=left, told=self.reports.progress
+            direct=self.direct,
+            pool=pool,
+            traits=self.direct.wiring.traits_of(shots[0].renderer),
+            episode=self.episode,
+            budget_gpu_s=left,
+            told=self.reports.progress,
         )
 
         def wait() -> None:

@@ -31,8 +31,8 @@ class RenderOptions:
     prompt: str = ""
     negative_prompt: str = ""
     layout: str = "active"
-    pose_video: str | None = None
-    """A recording of body poses, below the episode's folder."""
+    pose: str | None = None
+    """A video of body poses for all who have none of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ KEYS = (
     "schema", "id", "title", "language", "source", "cast", "casting", "render", "outputs", "languages", "translations",
     "chapters",
 )  # fmt: skip
-SOURCE_KEYS = ("script", "podcast", "transcript", "speakers", "tracks")
+SOURCE_KEYS = ("script", "podcast", "transcript", "speakers", "tracks", "vocals")
 CASTING = ("samples", "order")
 MAX_ID_CHARACTERS = 100
 MAX_SCRIPT_CHARACTERS = 500_000
@@ -115,6 +115,7 @@ def _source(fields: Fields, cast: tuple[CastEntry, ...]) -> Source:
         transcript=source.file("transcript"),
         speakers=source.whole("speakers", 1, MAX_SPEAKERS),
         tracks=_tracks(source, cast),
+        vocals=_vocals(source, cast),
     )
 
 
@@ -147,6 +148,15 @@ def _tracks(source: Fields, cast: tuple[CastEntry, ...]) -> tuple[tuple[str, str
     return tuple(tracks.items())
 
 
+def _vocals(source: Fields, cast: tuple[CastEntry, ...]) -> tuple[tuple[str, str], ...]:
+    """Vocal stems: of the podcast, of each track, or of each song that a script names."""
+    if source.node("podcast") is not None:
+        file = source.file("vocals")
+        return () if file is None else (("", file),)
+    keys = {entry.key.casefold(): entry.key for entry in cast} if source.node("tracks") is not None else {}
+    return tuple((keys.get(of.casefold(), of), file) for of, file, _ in source.texts_by_key("vocals"))
+
+
 def _cast(fields: Fields, fetch: Callable[[str], bytes] | None) -> tuple[CastEntry, ...]:
     node = fields.node("cast")
     if node is None:
@@ -164,7 +174,7 @@ def _cast(fields: Fields, fetch: Callable[[str], bytes] | None) -> tuple[CastEnt
 
 
 def _render(fields: Fields) -> RenderOptions:
-    allowed = ("quality", "seed", "prompt", "negative_prompt", "layout", "pose_video")
+    allowed = ("quality", "seed", "prompt", "negative_prompt", "layout", "pose")
     render = Fields(fields.node("render"), "render", allowed, fields.findings)
     default = RenderOptions()
     return RenderOptions(
@@ -173,7 +183,7 @@ def _render(fields: Fields) -> RenderOptions:
         prompt=render.text("prompt") or "",
         negative_prompt=render.text("negative_prompt") or "",
         layout=render.choice("layout", LAYOUTS) or default.layout,
-        pose_video=render.file("pose_video"),
+        pose=render.file("pose"),
     )
 
 
