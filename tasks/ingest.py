@@ -169,6 +169,12 @@ def _songs(
 ) -> tuple[tuple[str, Recording], ...]:
     """Each recording that sung lines of a script name, once."""
     named = {line.song: line.row for line in reversed(script.lines) if line.song}
+    if idle := [of for of, _ in episode.source.vocals if of not in named]:
+        raise RecordingError(
+            f"the vocal stem of {idle[0]!r} has no song: no sung line of the script names it.",
+            where=episode.path or "source.vocals",
+            remedy=f"Write \u266a NAME [{idle[0]}]: words, or remove it.",
+        )
     kept = []
     for index, (name, row) in enumerate(sorted(named.items())):
         path, part = _file(episode, name, f"line {row} of the script", ScriptError), _part(watch, index, len(named))

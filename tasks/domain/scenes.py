@@ -28,9 +28,11 @@ def scene_shot(
     num_frames = native_frames(stretch.num_frames, native, PROGRAMME_RATE)
     where = f"scene {scene.text[:40]!r}"
     if traits.max_frames is not None and num_frames > traits.max_frames:
-        length = float(instant_of(stretch.num_frames, PROGRAMME_RATE))
+        length, most = (
+            float(value) for value in (instant_of(stretch.num_frames, PROGRAMME_RATE), traits.max_frames / native)
+        )
         raise ScriptError(
-            f"it fills {length:.1f} s of the picture; {traits.name} makes at most {traits.max_frames / native:.1f} s.",
+            f"it fills {length:.1f} s of the picture; {traits.name} makes at most {most:.1f} s.",
             where=where,
             remedy="Write two scenes, or a shorter one: [scene 4 s: words].",
         )

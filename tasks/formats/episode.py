@@ -28,6 +28,7 @@ MAX_SCRIPT_CHARACTERS = 500_000
 """Of a script that stands in the episode itself."""
 MAX_SPEAKERS = 50
 MAX_LANGUAGES = 50
+MAX_SONGS = 100
 MIN_HEIGHT_PX, MAX_HEIGHT_PX = 180, 2160
 MAX_SEED = 2**63 - 1
 
@@ -109,13 +110,14 @@ def _source(fields: Fields, cast: tuple[CastEntry, ...]) -> Source:
     for key in ("transcript", "speakers"):
         if source.node(key) is not None and given == ["script"]:
             source.fault(key, "has no meaning for a script.", "Remove it.")
+    tracks = _tracks(source, cast)
     return Source(
         script=_script(source),
         podcast=source.file("podcast", addresses=True),
         transcript=source.file("transcript"),
         speakers=source.whole("speakers", 1, MAX_SPEAKERS),
-        tracks=_tracks(source, cast),
-        vocals=_vocals(source, cast),
+        tracks=tracks,
+        vocals=_vocals(source, tracks),
     )
 
 
@@ -148,13 +150,18 @@ def _tracks(source: Fields, cast: tuple[CastEntry, ...]) -> tuple[tuple[str, str
     return tuple(tracks.items())
 
 
-def _vocals(source: Fields, cast: tuple[CastEntry, ...]) -> tuple[tuple[str, str], ...]:
+def _vocals(source: Fields, tracks: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """Vocal stems: of the podcast, of each track, or of each song that a script names."""
     if source.node("podcast") is not None:
         file = source.file("vocals")
         return () if file is None else (("", file),)
-    keys = {entry.key.casefold(): entry.key for entry in cast} if source.node("tracks") is not None else {}
-    return tuple((keys.get(of.casefold(), of), file) for of, file, _ in source.texts_by_key("vocals"))
+    keys = {key.casefold(): key for key, _ in tracks}
+    stems = source.texts_by_key("vocals", limit=MAX_SONGS)
+    for of, _, where in stems:
+        if keys and of.casefold() not in keys:
+            message = f"source.vocals has {shown(of)}, which is no track."
+            source.findings.add(message, where=where, remedy=f"The tracks are: {', '.join(keys.values())}.")
+    return tuple((keys.get(of.casefold(), of), file) for of, file, _ in stems)
 
 
 def _cast(fields: Fields, fetch: Callable[[str], bytes] | None) -> tuple[CastEntry, ...]:
