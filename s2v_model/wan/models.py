@@ -94,7 +94,7 @@ class Models:
         if self.options.offload:
             offload_blocks(model, self.device)
         model.attend = self.attend
-        model.shares = shares_of_group()
+        model.shares = shares_of_group() if self.options.gpus > 1 else None
         if self.options.compile:
             for block in model.blocks:
                 block.compile(dynamic=False)

@@ -9,7 +9,9 @@ frame k + preroll of the chunks, and sound and picture meet. The published tool 
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,7 @@ from s2v_model.wan.hub import Hubs
 from s2v_model.wan.models import Models
 from s2v_model.wan.options import Options, read_options
 from s2v_model.wan.placement import GB, Load, plan_memory, refuse_what_cannot_fit
+from s2v_model.wan.ranks import Ranks
 from s2v_model.wan.speech import gate_vocals
 from s2v_model.wan.step_cache import step_cache
 from s2v_model.wan.traits import NATIVE_RATE, traits_of
@@ -61,9 +64,11 @@ def load(options: Mapping[str, Any], hubs: Hubs | None = None) -> "WanRenderer":
 class WanRenderer:
     """The `Renderer` of the final quality."""
 
-    def __init__(self, options: Options, hubs: Hubs | None = None) -> None:
+    def __init__(self, options: Options, hubs: Hubs | None = None, *, is_rank: bool = False) -> None:
+        """is_rank: one of several, which another process has started."""
         self.options = options
         self.models = Models(options, hubs)
+        self.ranks = Ranks(options, _as_rank) if options.gpus > 1 and not is_rank else None
         self.cache = step_cache(options.step_cache, options.steps, options.solver, options.shift)
 
     def traits(self) -> Traits:
@@ -103,7 +108,8 @@ class WanRenderer:
         if self.models.device.type == "cuda":
             refuse_what_cannot_fit(self.models.config, load, torch.cuda.mem_get_info(self.models.device)[1])
         try:
-            with self.models.beating(progress.beat):
+            # The group first: a network that is loaded within it knows its share.
+            with self._with_ranks(take, saved), self.models.beating(progress.beat):
                 loop = self.loop(take, self.cache)
                 state = _restored(saved[-1], len(saved), loop) if saved else None
                 yield from loop.run(state, on_step=progress.stepped)
@@ -114,6 +120,15 @@ class WanRenderer:
                 f"The device ran out of memory at {take.width}x{take.height}, where {needed:.0f} GB were estimated. "
                 "Free it of other work, or set text_device=cpu, batch_guidance=false, offload=true, or a smaller size."
             ) from error
+
+    def _with_ranks(self, take: Take, saved: list[dict[str, np.ndarray]]) -> AbstractContextManager[None]:
+        return self.ranks.at(take, saved) if self.ranks else nullcontext()
+
+    def follow(self, take: Take, saved: list[dict[str, np.ndarray]]) -> None:
+        """Do a further rank's part of the clip that the first rank renders."""
+        progress = _Progress(lambda done, total: None, 1, 1, first=0)
+        for _ in self._made(take, saved, progress):
+            pass
 
     def _load_of(self, take: Take) -> Load:
         options = self.options
@@ -127,6 +142,7 @@ class WanRenderer:
             offload=options.offload,
             text_on_device=not options.text_device,
             pose=take.pose_video is not None,
+            ranks=options.gpus,
         )
 
     def loop(self, take: Take, cache: Caching | None = None, note: Note | None = None) -> ChunkLoop:
@@ -199,6 +215,16 @@ class WanRenderer:
                 _log.warning("Saved chunk %d is not of this take; it is made anew.", index)
                 return saved[:index]
         return saved[:total]
+
+
+@cache
+def _rank(options: Options) -> WanRenderer:
+    return WanRenderer(options, is_rank=True)
+
+
+def _as_rank(options: Options, take: Take, saved: Sequence[dict[str, np.ndarray]]) -> None:
+    """What a further rank does; its weights stay loaded from clip to clip."""
+    _rank(options).follow(take, list(saved))
 
 
 class _Progress:
