@@ -16,7 +16,8 @@ def choices_for(episode: Episode, wiring: Wiring) -> Choices:
     settings = wiring.settings
     return Choices(
         heard_by=(wiring.voice_id,) if episode.kind == "script" else (wiring.diarizer_id, wiring.transcriber_id),
-        renderer=wiring.renderer.traits(),
+        renderer=wiring.traits,
+        scenes=wiring.scene_traits if episode.kind == "script" else None,
         sound=SoundOptions(loudness_lufs=settings.sound.loudness_lufs, true_peak_dbtp=settings.sound.true_peak_dbtp),
         marking=MarkingOptions(label="" if settings.marking.unmarked else settings.marking.label),
         require_consent=settings.require_consent,

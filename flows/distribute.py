@@ -27,6 +27,7 @@ from flows.estimate import Past, Quote, factor_of, known, learn, quote
 from flows.render_shots import NO_HEARTBEAT, REFUSED, STORE
 from flows.shards import MAX_ATTEMPTS, Shard, deal, without
 from flows.waiting import LOOK_SECONDS, end_lost, ended, online, patiently
+from s2v_model.contract import Traits
 from tasks.domain.editing import Clip, Shot
 from tasks.domain.errors import EngineError, SettingsError
 from tasks.formats.canonical import digest
@@ -60,6 +61,8 @@ class Distribution:
 
     direct: Direct
     pool: str
+    traits: Traits
+    """Of the one renderer of these shots."""
     episode: str
     clips: dict[str, Clip] = field(default_factory=dict)
     """By fingerprint, as they are found in the store."""
@@ -92,7 +95,7 @@ class Distribution:
         self.reused = set(self.clips)
         if not missing:
             return self.clips
-        workspace, traits = self.direct.wiring.workspace, self.direct.wiring.renderer.traits()
+        workspace, traits = self.direct.wiring.workspace, self.traits
         self.factor = factor_of(self._patiently(lambda: known(workspace, traits)))
         with get_client(sync_client=True) as client:
             workers = self._num_workers(client)
@@ -248,8 +251,7 @@ class Distribution:
                 time.sleep(0.3)
 
     def _engine(self) -> str:
-        traits = self.direct.wiring.renderer.traits()
-        return f"{traits.name}@{traits.revision}.{traits.weights[:12]}"
+        return f"{self.traits.name}@{self.traits.revision}.{self.traits.weights[:12]}"
 
     def _is_settled(self, entry: _Waiting, run: FlowRun) -> bool:
         """Whether a run has ended for good: one that crashed may be declared alive again by its worker."""

@@ -56,6 +56,8 @@ class Choices:
     heard_by: tuple[EngineId, ...]
     """What makes the sound (the voice, for a script), or makes sense of it (diarizer, transcriber)."""
     renderer: Traits
+    scenes: Traits | None = None
+    """Of the renderer of scenes; None shows their words on a card."""
     sound: SoundOptions = SoundOptions()
     marking: MarkingOptions = MarkingOptions()
     require_consent: bool = False
@@ -78,13 +80,14 @@ def production(episode: Episode, choices: Choices, run: Run) -> tuple[Programme,
 def plans(episode: Episode, choices: Choices, run: Run) -> list[tuple[Plan, Cast]]:
     """All that is decided before anything is rendered, one for each language."""
     material: Material = run(tasks.ingest.ingest, episode)
-    portraits = run.each(tasks.cast.portray, [(entry, episode.folder, episode.roots) for entry in episode.cast])
+    posed = [replace(entry, pose=entry.pose or episode.render.pose) for entry in episode.cast]
+    portraits = run.each(tasks.cast.portray, [(entry, episode.folder, episode.roots) for entry in posed])
     made = []
     for language in (episode.language, *episode.languages):
         dialogue, cast = heard(episode, material, portraits, language, choices, run)
         for warning in dict.fromkeys((*cast.warnings, *dialogue.warnings)):
             log.warning("%s", warning)
-        made.append((run(tasks.plan.plan, dialogue, cast, episode, choices.renderer), cast))
+        made.append((run(tasks.plan.plan, dialogue, cast, episode, choices.renderer, choices.scenes), cast))
     return made
 
 
@@ -93,14 +96,20 @@ def heard(
 ) -> tuple[Dialogue, Cast]:
     """Who is heard saying what, and who plays them: the part that differs between the kinds of source."""
     if material.script is not None:
-        return from_script(episode, material.script, portraits, language, choices, run)
+        return from_script(episode, material, material.script, portraits, language, choices, run)
     if material.recording is not None:
         return from_recording(episode, material, material.recording, portraits, choices, run)
     return from_tracks(episode, material, portraits, choices, run)
 
 
 def from_script(
-    episode: Episode, script: Script, portraits: Sequence[Any], language: str, choices: Choices, run: Run
+    episode: Episode,
+    material: Material,
+    script: Script,
+    portraits: Sequence[Any],
+    language: str,
+    choices: Choices,
+    run: Run,
 ) -> tuple[Dialogue, Cast]:
     """Lines have speakers and words; voices are made for them, one line at a time."""
     own = in_language(script, language)
@@ -121,10 +130,18 @@ def from_script(
         [
             (line.id, key, line.text, cast.speaker(key).voice, language, choices.engine("voice"))
             for line in own.spoken
+            if line.song is None
             for key in cast.keys(line.speaker or "")
         ],
     )
-    return run(tasks.arrange.arrange_script, own, tuple(spoken), episode.title, language), cast
+    songs = dict(material.songs)
+    spoken += [
+        tasks.arrange.sung(line, key, songs[line.song])
+        for line in own.spoken
+        if line.song is not None
+        for key in cast.keys(line.speaker or "")
+    ]
+    return run(tasks.arrange.arrange_script, own, tuple(spoken), episode.title, language, material.pictures), cast
 
 
 def from_recording(
@@ -204,7 +221,7 @@ def finish(plan: Plan, episode: Episode, cast: Cast, choices: Choices, run: Run)
         outputs=episode.outputs,
         sound=choices.sound,
         marking=choices.marking,
-        engines=(*choices.heard_by, plan.renderer, *stills),
+        engines=(*choices.heard_by, plan.renderer, *_scenes_by(plan, choices), *stills),
         own_language=episode.language,
         composite_revision=tasks.composite.REVISION,
     )
@@ -225,3 +242,11 @@ def with_stills(plan: Plan, rendered: Sequence[Clip | EngineError], run: Run) ->
     stills = iter(run.each(tasks.still.still, [(s,) for s, bad in zip(shots, failed, strict=True) if bad]))
     clips = tuple(next(stills) if isinstance(made, EngineError) else made for made in rendered)
     return replace(plan, shots=shots), clips
+
+
+def _scenes_by(plan: Plan, choices: Choices) -> tuple[EngineId, ...]:
+    """The renderer of scenes, where there are any."""
+    made = choices.scenes
+    if made is None or all(shot.speaker is not None for shot in plan.shots):
+        return ()
+    return (EngineId(role="renderer", name=made.name, version=str(made.revision), weights=made.weights),)

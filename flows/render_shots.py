@@ -103,13 +103,13 @@ def _is_rendered(shot: Shot, wiring: Wiring) -> bool:
     """Whether the shot had to be rendered: after an outage somebody else may have done so."""
     if wiring.workspace.clip(shot.fingerprint) is not None:
         return False
-    renderer = wiring.renderer
+    renderer = wiring.renderers(shot.renderer)
     if fingerprint(shot, renderer.traits()) != shot.fingerprint:
         raise EngineMissing(
             f"this worker's {renderer.traits().name} is not the one that the shots were planned for: its revision, "
             "weights or options differ. Give producers and workers the same settings."
         )
-    tasks.render.render(shot, renderer=renderer, workspace=wiring.workspace, watch=unwatched)
+    tasks.render.render(shot, renderers=wiring.renderers, workspace=wiring.workspace, watch=unwatched)
     return True
 
 

@@ -33,6 +33,12 @@ class Engines(_Group):
     whisper_model: str = Field("", description="Folder or name of a Whisper model.")
     pyannote_model: str = Field("", description="Folder of a pyannote pipeline (community-1).")
     wan_checkpoint: str = Field("", description="Folder, Hugging Face id or ModelScope id of Wan2.2-S2V-14B.")
+    scene: str = Field(
+        "card", description="Of a script's scenes at `quality: final`: `card` (their words), `wan-scene`."
+    )
+    wan_scene: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="Options of `wan-scene`: checkpoint, image_checkpoint and others."
+    )
     wan: dict[str, str | int | float | bool] = Field(default_factory=dict, description="Options of `wan-s2v`.")
 
 

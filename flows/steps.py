@@ -53,8 +53,8 @@ class Steps:
             done = dict(
                 zip(here, self._tasks(stage, [items[place] for place in here], told, tally, lenient), strict=True)
             )
-            for pool in sorted(set(pools.values())):
-                own = [place for place in pools if pools[place] == pool]
+            for pool, renderer in sorted({(pools[place], items[place][0].renderer) for place in pools}):
+                own = [place for place in pools if items[place][0].renderer == renderer]
                 clips = self._on_pool(pool, [items[place][0] for place in own], f"{title} on {pool}", tally, lenient)
                 done |= dict(zip(own, clips, strict=True))
             if stage is tasks.render.render:
@@ -70,12 +70,14 @@ class Steps:
     def _on_pool(
         self, pool: str, shots: Sequence[Shot], title: str, tally: Tally, lenient: bool
     ) -> list[Clip | EngineError]:
+        """The clips of shots of one renderer."""
         record, notes = self.direct.record, self.direct.record.notes
         spent = notes.get("gpu_seconds", 0.0)
         left = None if self.budget_gpu_s is None else self.budget_gpu_s - spent
         away = Distribution(
             direct=self.direct,
             pool=pool,
+            traits=self.direct.wiring.traits_of(shots[0].renderer),
             episode=self.episode,
             budget_gpu_s=left,
             told=self.reports.progress,

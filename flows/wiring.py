@@ -22,7 +22,7 @@ import tasks.engines.transcribers
 import tasks.engines.voiceprints
 import tasks.engines.voices
 from flows.settings import Settings
-from s2v_model.contract import Renderer, RendererMissing, UInt8Array
+from s2v_model.contract import Renderer, RendererMissing, Traits, UInt8Array
 from s2v_model.puppet.judge import Verdict, judge
 from s2v_model.puppet.landmarks import MODEL_FILES as FACE_MODELS
 from s2v_model.puppet.landmarks import FaceFinder
@@ -85,8 +85,8 @@ class Wiring:
     def over(self, store: str) -> "Wiring":
         """The same engines over another store: a renderer that keeps nothing of its own there stays loaded."""
         other = Wiring(self.settings.model_copy(update={"store": store}), quality=self.quality, fetched=self._fetched)
-        if self.renderer.traits().name != "puppet":  # the puppet keeps its portrait set-up in the store
-            other.__dict__["renderer"] = self.renderer
+        if self._renderer_name != "puppet":  # the puppet keeps its portrait set-up in the store
+            other.__dict__["renderers"] = self.renderers
         return other
 
     @property
@@ -115,13 +115,61 @@ class Wiring:
             max_recording_hours=inputs.max_hours, max_download_bytes=network.max_bytes, allow=network.allow
         )
 
+    def renderers(self, name: str) -> Renderer:
+        """The renderer that a shot names: of scenes, or of speakers. Raises EngineMissing."""
+        scene = self._scene_name
+        if scene and (name == scene or (":" in scene and name == self.scene_renderer.traits().name)):
+            return self.scene_renderer
+        return self.renderer
+
     @cached_property
     def renderer(self) -> Renderer:
         """What makes clips of this quality. Raises EngineMissing."""
-        engines = self.settings.engines
-        name = engines.draft if self.quality == "draft" else engines.final
+        return self._loaded(self._renderer_name)
+
+    @cached_property
+    def scene_renderer(self) -> Renderer:
+        """What makes scenes without a speaker. Raises EngineMissing."""
+        return self._loaded(self._scene_name)
+
+    @cached_property
+    def traits(self) -> Traits:
+        """What planning knows of the renderer. Raises EngineMissing."""
+        return self._traits(self._renderer_name, lambda: self.renderer)
+
+    @cached_property
+    def scene_traits(self) -> Traits | None:
+        """What planning knows of the renderer of scenes; None shows their words. Raises EngineMissing."""
+        name = self._scene_name
+        return self._traits(name, lambda: self.scene_renderer) if name else None
+
+    def traits_of(self, name: str) -> Traits:
+        """What planning knows of the renderer that a shot names."""
+        scenes = self.scene_traits
+        return scenes if scenes is not None and scenes.name == name else self.traits
+
+    @property
+    def _renderer_name(self) -> str:
+        return self.settings.engines.draft if self.quality == "draft" else self.settings.engines.final
+
+    @property
+    def _scene_name(self) -> str:
+        """Empty for cards."""
+        name = self.settings.engines.scene
+        return "" if self.quality == "draft" or name == "card" else name
+
+    def _loaded(self, name: str) -> Renderer:
         try:
             return s2v_model.load(name, self._renderer_options(name))
+        except RendererMissing as error:
+            raise EngineMissing(str(error)) from error
+
+    def _traits(self, name: str, renderer: Callable[[], Renderer]) -> Traits:
+        """Of a renderer with a work pool its packages and weights need not be here: this machine plans for it."""
+        try:
+            if name in self.settings.pools:
+                return s2v_model.traits(name, self._renderer_options(name))
+            return renderer().traits()
         except RendererMissing as error:
             raise EngineMissing(str(error)) from error
 
@@ -130,6 +178,8 @@ class Wiring:
             return {"models": {file: str(path) for file, path in self._models.items()}, "setup_cache": self.setups}
         if ":" in name:
             return {}
+        if name == "wan-scene":
+            return {"cache": self.settings.cache, **self.settings.engines.wan_scene}
         return {**self.settings.engines.wan, "checkpoint": self.settings.engines.wan_checkpoint}
 
     @cached_property

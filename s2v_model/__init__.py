@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, cast
 
-from s2v_model.contract import Renderer, RendererMissing
+from s2v_model.contract import Renderer, RendererMissing, Traits
 
 _BACKENDS = {
     "puppet": "s2v_model.puppet.renderer:load",
     "wan-s2v": "s2v_model.wan.renderer:load",
     "wan-scene": "s2v_model.wan.scene:load",
 }
+_TRAITS = {"wan-s2v": "s2v_model.wan.traits:load", "wan-scene": "s2v_model.wan.scene_traits:load"}
+"""Traits that are read without the backend's packages."""
 
 
 def load(name: str, options: Mapping[str, Any]) -> Renderer:
@@ -35,3 +37,14 @@ def load(name: str, options: Mapping[str, Any]) -> Renderer:
             "Install the extra: pip install 'troupe[wan]'."
         ) from error
     return cast(Renderer, getattr(backend, attribute)(options))
+
+
+def traits(name: str, options: Mapping[str, Any]) -> Traits:
+    """What a planner must know of the renderer called `name`, where it renders elsewhere: needs none of its packages.
+
+    Raises RendererMissing where the traits cannot be told here.
+    """
+    if name not in _TRAITS:
+        return load(name, options).traits()
+    module, attribute = _TRAITS[name].split(":")
+    return cast(Traits, getattr(import_module(module), attribute)(options))

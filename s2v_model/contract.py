@@ -155,6 +155,8 @@ class Traits:
     """Native frames that the renderer makes and drops ahead of a clip."""
     max_frames: int | None = None
     """The planner keeps a clip below so many native frames; None where any length is good."""
+    follows: tuple[str, ...] = ()
+    """Which of a take's "vocals", "pose_video" and "scene" it follows; a planner leaves the others away."""
     cost: Cost = field(default_factory=lambda: Cost(device="cpu", fixed_seconds=0.0, seconds_per_frame_megapixel=0.0))
 
 

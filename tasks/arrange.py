@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
+from tasks.domain.assets import Asset
 from tasks.domain.errors import RecordingError, ScriptError
 from tasks.domain.speech import (
     Chapter,
@@ -23,7 +24,7 @@ from tasks.domain.speech import (
     StemPiece,
     Utterance,
 )
-from tasks.domain.timing import MASTER_RATE_HZ, PROGRAMME_RATE, Span, index_at, instant_of
+from tasks.domain.timing import MASTER_RATE_HZ, PROGRAMME_RATE, SPEECH_RATE_HZ, Span, index_at, instant_of
 from tasks.engines.workspace import Workspace
 from tasks.formats.canonical import digest
 from tasks.media.mixdown import Piece, mix_down
@@ -48,7 +49,8 @@ class _Placed:
     utterances: tuple[Utterance, ...] = ()
     pieces: tuple[tuple[str, Fraction, SpokenLine], ...] = ()
     chapters: tuple[Chapter, ...] = ()
-    scenes: tuple[Scene, ...] = ()
+    scenes: tuple[tuple[Scene, str], ...] = ()
+    """With the name of the picture that each starts from, or ""."""
     end: Fraction = HEAD
     """When the latest thing ends."""
     gap: Fraction = Fraction(0)
@@ -61,24 +63,27 @@ def arrange_script(
     spoken: tuple[SpokenLine, ...],
     title: str,
     language: str,
+    pictures: tuple[tuple[str, Asset], ...] = (),
     *,
     workspace: Workspace,
 ) -> Dialogue:
     """Place a script's lines one behind the other.
 
-    spoken: one for each voice of each line, in any order.
+    spoken: one for each voice of each line, in any order. pictures: what scenes start from, by the name in their line.
     Raises ScriptError where nothing is said.
     """
     by_line: dict[str, list[SpokenLine]] = {}
     for sound in spoken:
         by_line.setdefault(sound.line, []).append(sound)
-    placed = _Placed()
+    placed, shown = _Placed(), dict(pictures)
     for line, following in zip(script.lines, [*script.lines[1:], None], strict=True):
         placed = _place(placed, line, following, by_line.get(line.id, []))
     if not placed.utterances:
         raise ScriptError("nobody speaks in it.", where=title, remedy="Write at least one line as NAME: words.")
     duration = _whole_frames(placed.end + TAIL)
-    pieces = [Piece(workspace.path(s.sound), index_at(at, MASTER_RATE_HZ)) for _, at, s in placed.pieces]
+    # A song that two sing is one sound.
+    heard = dict.fromkeys((s.sound, at) for _, at, s in placed.pieces)
+    pieces = [Piece(workspace.path(sound), index_at(at, MASTER_RATE_HZ)) for sound, at in heard]
     master = workspace.new(".flac")
     mix_down(pieces, int(duration * MASTER_RATE_HZ), MASTER_RATE_HZ, master)
     return Dialogue(
@@ -89,14 +94,33 @@ def arrange_script(
         stems=_stems(placed.pieces),
         utterances=placed.utterances,
         chapters=placed.chapters,
-        scenes=placed.scenes,
+        scenes=tuple(replace(scene, picture=shown.get(named)) for scene, named in placed.scenes),
         warnings=script.warnings,
     )
 
 
-def script_key(script: Script, spoken: tuple[SpokenLine, ...], title: str, language: str) -> str:
+def sung(line: ScriptLine, speaker: str, song: Recording) -> SpokenLine:
+    """A sung line: the recording as it is for the programme, its vocal stem for the mouth."""
+    return SpokenLine(
+        line=line.id,
+        speaker=speaker,
+        sound=song.master,
+        speech=song.speech,
+        duration=Fraction(ceil(song.duration * SPEECH_RATE_HZ), SPEECH_RATE_HZ),
+        vocals=song.vocals,
+    )
+
+
+def script_key(
+    script: Script,
+    spoken: tuple[SpokenLine, ...],
+    title: str,
+    language: str,
+    pictures: tuple[tuple[str, Asset], ...] = (),
+) -> str:
     """What an arranged script depends on."""
-    return digest({"revision": REVISION, "script": script, "spoken": spoken, "title": title, "language": language})
+    values = {"script": script, "spoken": spoken, "title": title, "language": language, "pictures": pictures}
+    return digest({"revision": REVISION, **values})
 
 
 def _place(placed: _Placed, line: ScriptLine, following: ScriptLine | None, sounds: list[SpokenLine]) -> _Placed:
@@ -112,7 +136,13 @@ def _place(placed: _Placed, line: ScriptLine, following: ScriptLine | None, soun
         start = _whole_frames(placed.end + placed.gap)
         span = Span(start, _whole_frames(start + (line.duration or Fraction(4))))
         scene = Scene(id=line.id, span=span, text=line.text)
-        return replace(placed, scenes=(*placed.scenes, scene), end=span.end, gap=Fraction(0), last_start=start)
+        return replace(
+            placed,
+            scenes=(*placed.scenes, (scene, line.picture or "")),
+            end=span.end,
+            gap=Fraction(0),
+            last_start=start,
+        )
     if line.kind != "speech" or not sounds:
         return placed
     earliest = placed.last_start + 1 / PROGRAMME_RATE
@@ -160,7 +190,9 @@ def _stems(pieces: Sequence[tuple[str, Fraction, SpokenLine]]) -> tuple[Stem, ..
         Stem(
             speaker=speaker,
             pieces=tuple(
-                StemPiece(span=Span(at, at + s.duration), speech=s.speech) for who, at, s in pieces if who == speaker
+                StemPiece(span=Span(at, at + s.duration), speech=s.speech, vocals=s.vocals)
+                for who, at, s in pieces
+                if who == speaker
             ),
         )
         for speaker in speakers
@@ -224,7 +256,7 @@ def tracks_key(
 
 
 def _whole(recording: Recording) -> StemPiece:
-    return StemPiece(span=Span(Fraction(0), recording.duration), speech=recording.speech)
+    return StemPiece(span=Span(Fraction(0), recording.duration), speech=recording.speech, vocals=recording.vocals)
 
 
 def _refuse_silence(utterances: Sequence[Utterance], title: str) -> None:

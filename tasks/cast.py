@@ -14,6 +14,7 @@ from typing import Protocol
 
 from s2v_model.contract import Float32Array, UInt8Array, Watch
 from s2v_model.puppet.judge import Verdict
+from tasks.domain.assets import Asset
 from tasks.domain.casting import Cast, Consent, Portrait, Speaker, VoiceMatch
 from tasks.domain.episode import CastEntry, Episode
 from tasks.domain.errors import CastError, PortraitError, RecordingError
@@ -30,6 +31,8 @@ from tasks.media.audio import decode_recording
 from tasks.media.paths import resolve
 from tasks.media.pictures import REVISION as PICTURES
 from tasks.media.pictures import read_picture, write_png
+from tasks.media.poses import REVISION as POSES
+from tasks.media.poses import write_poses
 from tasks.media.wav import map_speech, read_speech
 
 REVISION = 1
@@ -47,11 +50,11 @@ class FaceJudge(Protocol):
 
 
 def portray(
-    entry: CastEntry, folder: str, roots: tuple[str, ...], *, faces: FaceJudge, workspace: Workspace
+    entry: CastEntry, folder: str, roots: tuple[str, ...], *, faces: FaceJudge, workspace: Workspace, watch: Watch
 ) -> Portrait:
-    """The portrait of one cast entry, normalised and judged.
+    """The portrait of one cast entry, normalised and judged, with its pose video.
 
-    Raises CastError without a picture, PortraitError where the picture cannot talk.
+    Raises CastError without a picture, PortraitError where it cannot talk, InputError for a useless pose video.
     """
     path = portrait_file(entry, folder, roots)
     named = f"portrait {entry.portrait!r} (speaker {entry.key})"
@@ -68,8 +71,23 @@ def portray(
         height=height,
         face_box=verdict.face.box,
         brow_to_chin_px=round(verdict.face.brow_to_chin_px, 1),
+        pose=_pose(entry, folder, roots, workspace, watch),
         warnings=(*picture.warnings, *(f"{named}: it {warning}." for warning in verdict.warnings)),
     )
+
+
+def _pose(entry: CastEntry, folder: str, roots: tuple[str, ...], workspace: Workspace, watch: Watch) -> Asset | None:
+    """The pose video of a cast entry, made ours."""
+    if entry.pose is None:
+        return None
+    source, target = pose_file(entry, folder, roots), workspace.new(".mp4")
+    write_poses(source, target, name=entry.pose, watch=watch)
+    return workspace.keep(target)
+
+
+def pose_file(entry: CastEntry, folder: str, roots: tuple[str, ...]) -> Path:
+    """The pose video of a cast entry that names one. Raises CastError where it is not there."""
+    return resolve(entry.pose or "", folder=folder, roots=roots, where=entry.where, error=CastError)
 
 
 def portrait_file(entry: CastEntry, folder: str, roots: tuple[str, ...]) -> Path:
@@ -82,16 +100,22 @@ def portrait_file(entry: CastEntry, folder: str, roots: tuple[str, ...]) -> Path
 
 
 def portray_key(entry: CastEntry, folder: str, roots: tuple[str, ...]) -> str:
-    """What a portrait depends on: the picture's bytes and the box."""
+    """What a portrait depends on: the picture's bytes and the box, and those of a pose video."""
     path = portrait_file(entry, folder, roots)
     return digest(
         {
-            "revision": (REVISION, PICTURES),
-            "picture": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "revision": (REVISION, PICTURES, POSES),
+            "picture": _sha256(path),
+            "pose": _sha256(pose_file(entry, folder, roots)) if entry.pose else "",
             "box": entry.box,
             "name": entry.portrait,
         }
     )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def recognise(
@@ -107,7 +131,7 @@ def recognise(
 
     Raises CastError where a voice is like nobody's sample, or like two: a person decides, nothing is guessed.
     """
-    speech = map_speech(workspace.path(recording.speech))
+    speech = map_speech(workspace.path(recording.voice))
     labels = tuple(dict.fromkeys(turn.speaker for turn in turns))
     voices = {label: described(voiceprints, excerpt(speech, turns, label)) for label in labels}
     samples = {

@@ -40,7 +40,7 @@ def diarize(
 
     num_speakers: a hint, None where nobody knows. Raises RecordingError where nobody speaks.
     """
-    speech = map_speech(workspace.path(recording.speech))
+    speech = map_speech(workspace.path(recording.voice))
     turns = diarizer.turns(speech, num_speakers=num_speakers, watch=watch)
     if not turns:
         raise no_speech(recording)
@@ -49,12 +49,12 @@ def diarize(
 
 def key(recording: Recording, num_speakers: int | None, by: EngineId) -> str:
     """What the turns depend on."""
-    return digest({"revision": REVISION, "speech": recording.speech.sha256, "speakers": num_speakers, "by": by})
+    return digest({"revision": REVISION, "speech": recording.voice.sha256, "speakers": num_speakers, "by": by})
 
 
 def speech_seconds(recording: Recording, *, activity: VoiceActivity, workspace: Workspace) -> float:
     """For how long somebody speaks, to 10 ms; 0.0 where nobody does."""
-    spans = activity.spans(map_speech(workspace.path(recording.speech)))
+    spans = activity.spans(map_speech(workspace.path(recording.voice)))
     return round(sum(end - start for start, end in spans) / SPEECH_RATE_HZ, 2)
 
 
@@ -76,7 +76,7 @@ def listen(
 
     Raises RecordingError where nobody speaks in any of them.
     """
-    sounds = [map_speech(workspace.path(recording.speech)) for _, recording in tracks]
+    sounds = [map_speech(workspace.path(recording.voice)) for _, recording in tracks]
     length = max(len(sound) for sound in sounds) // BLOCK_SAMPLES
     levels = np.stack([_levels(sound, length) for sound in sounds])
     spoken = np.zeros_like(levels, dtype=bool)
@@ -94,7 +94,7 @@ def listen(
 
 def listen_key(tracks: tuple[tuple[str, Recording], ...], by: EngineId) -> str:
     """What the turns of tracks depend on."""
-    speech = [(name, recording.speech.sha256) for name, recording in tracks]
+    speech = [(name, recording.voice.sha256) for name, recording in tracks]
     return digest({"revision": REVISION, "tracks": speech, "by": by})
 
 

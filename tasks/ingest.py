@@ -5,6 +5,7 @@ opens what a person named, except for portraits and voice samples (cast). Does n
 """
 
 import hashlib
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +30,8 @@ from tasks.media.pictures import read_picture, write_png
 
 REVISION = 1
 """Bumped when an equal source would give other material."""
+STEM_TOLERANCE = Fraction(1, 2)
+"""Seconds by which a vocal stem and its recording may differ in length: encoders pad."""
 MAX_TEXT_BYTES = 16 * 2**20
 """Of a script, a transcript or chapters; the readers' own limits are narrower and say more."""
 
@@ -57,6 +60,7 @@ def key(episode: Episode) -> str | None:
     named = (
         ("source.podcast", source.podcast, RecordingError),
         *((f"source.tracks.{speaker}", name, RecordingError) for speaker, name in source.tracks),
+        *((f"source.vocals {of}".rstrip(), name, RecordingError) for of, name in source.vocals),
         ("source.transcript", source.transcript, ScriptError),
         ("chapters", episode.chapters, EpisodeError),
     )
@@ -75,10 +79,13 @@ def ingest(episode: Episode, *, workspace: Workspace, watch: Watch, inputs: Inpu
     chapters = chapters_of(episode)
     if episode.source.script is not None:
         script = script_of(episode)
-        return Material(script=script, chapters=chapters, pictures=_pictures(episode, script, workspace))
+        pictures = _pictures(episode, script, workspace)
+        songs = _songs(episode, script, workspace, watch, inputs)
+        return Material(script=script, chapters=chapters, pictures=pictures, songs=songs)
     transcript = transcript_of(episode)
     if episode.source.podcast is not None:
         recording = _recording(episode, workspace, watch, inputs)
+        recording = _with_vocals(recording, "", episode, workspace, watch, inputs)
         return Material(recording=recording, transcript=transcript, chapters=chapters)
     tracks = _tracks(episode, workspace, watch, inputs)
     return Material(tracks=tracks, transcript=transcript, chapters=chapters)
@@ -156,10 +163,49 @@ def _tracks(
     named = episode.source.tracks
     # All of them first: a misspelt name is told before an hour is decoded.
     paths = [_file(episode, name, f"source.tracks.{speaker}", RecordingError) for speaker, name in named]
-    return tuple(
-        (speaker, decoded(path, name, workspace=workspace, watch=_part(watch, index, len(named)), inputs=inputs))
-        for index, ((speaker, name), path) in enumerate(zip(named, paths, strict=True))
+    kept = []
+    for index, ((speaker, name), path) in enumerate(zip(named, paths, strict=True)):
+        part = _part(watch, index, len(named))
+        recording = decoded(path, name, workspace=workspace, watch=part, inputs=inputs)
+        kept.append((speaker, _with_vocals(recording, speaker, episode, workspace, part, inputs)))
+    return tuple(kept)
+
+
+def _songs(
+    episode: Episode, script: Script, workspace: Workspace, watch: Watch, inputs: InputOptions
+) -> tuple[tuple[str, Recording], ...]:
+    """Each recording that sung lines of a script name, once."""
+    named = {line.song: line.row for line in reversed(script.lines) if line.song}
+    if idle := [of for of, _ in episode.source.vocals if of not in named]:
+        raise RecordingError(
+            f"the vocal stem of {idle[0]!r} has no song: no sung line of the script names it.",
+            where=episode.path or "source.vocals",
+            remedy=f"Write \u266a NAME [{idle[0]}]: words, or remove it.",
+        )
+    kept = []
+    for index, (name, row) in enumerate(sorted(named.items())):
+        path, part = _file(episode, name, f"line {row} of the script", ScriptError), _part(watch, index, len(named))
+        recording = decoded(path, name, workspace=workspace, watch=part, inputs=inputs)
+        kept.append((name, _with_vocals(recording, name, episode, workspace, part, inputs)))
+    return tuple(kept)
+
+
+def _with_vocals(
+    recording: Recording, of: str, episode: Episode, workspace: Workspace, watch: Watch, inputs: InputOptions
+) -> Recording:
+    """With the vocal stem that the episode names for it. Raises RecordingError for one of another length."""
+    name = dict(episode.source.vocals).get(of)
+    if name is None:
+        return recording
+    stem = decoded(
+        _file(episode, name, "source.vocals", RecordingError), name, workspace=workspace, watch=watch, inputs=inputs
     )
+    if abs(stem.duration - recording.duration) > STEM_TOLERANCE:
+        lengths = f"{float(stem.duration):.2f} s, its recording {float(recording.duration):.2f} s"
+        raise RecordingError(
+            f"the vocal stem lasts {lengths}.", where=name, remedy="Export both from the same start to the same end."
+        )
+    return replace(recording, vocals=stem.speech)
 
 
 def decoded(path: Path, name: str, *, workspace: Workspace, watch: Watch, inputs: InputOptions) -> Recording:

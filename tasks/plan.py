@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 from s2v_model.contract import Traits
 from tasks.domain.assets import Asset
@@ -18,7 +17,8 @@ from tasks.domain.editing import Cut, FrameChapter, Framing, NameTag, Plan, Shot
 from tasks.domain.episode import Episode
 from tasks.domain.framing import frame_portrait
 from tasks.domain.options import EngineId, RenderOptions
-from tasks.domain.speech import Dialogue, Utterance
+from tasks.domain.scenes import scene_shot
+from tasks.domain.speech import Dialogue, StemPiece, Utterance
 from tasks.domain.timing import PROGRAMME_RATE, SPEECH_RATE_HZ, Span, index_at, instant_of, native_frames
 from tasks.engines.workspace import Workspace
 from tasks.formats.canonical import digest
@@ -39,8 +39,16 @@ TALKER_GAZE = 0.3
 """Somebody who talks beside a listener turns to him a little; the listener turns fully."""
 
 
-def plan(dialogue: Dialogue, cast: Cast, episode: Episode, traits: Traits, *, workspace: Workspace) -> Plan:
-    """Shots and cuts for one programme.
+def plan(
+    dialogue: Dialogue,
+    cast: Cast,
+    episode: Episode,
+    traits: Traits,
+    scenes: Traits | None = None,
+    *,
+    workspace: Workspace,
+) -> Plan:
+    """Shots and cuts for one programme. scenes: of the renderer of scenes; None shows their words on a card.
 
     Raises InputError where the dialogue is empty or the layout cannot show its speakers.
     """
@@ -54,7 +62,7 @@ def plan(dialogue: Dialogue, cast: Cast, episode: Episode, traits: Traits, *, wo
         layout=episode.render.layout,
         longest_frames=_longest(traits, rate),
     )
-    shots, cuts = _shots_and_cuts(dialogue, cast, episode, traits, stretches, workspace)
+    shots, cuts = _shots_and_cuts(dialogue, cast, episode, traits, scenes, stretches, workspace)
     names = _name_tags(shots, cuts, cast, rate)
     shown = {speaker.key: speaker.name for speaker in cast.speakers}
     return Plan(
@@ -87,14 +95,22 @@ def _shots_and_cuts(
     cast: Cast,
     episode: Episode,
     traits: Traits,
+    scenes: Traits | None,
     stretches: Sequence[Stretch],
     workspace: Workspace,
 ) -> tuple[tuple[Shot, ...], tuple[Cut, ...]]:
     framings = _framings(cast, episode, traits)
+    sizes = [output.size for output in episode.outputs]
     shots: list[Shot] = []
     cuts: list[Cut] = []
-    words = {scene.id: scene.text for scene in dialogue.scenes}
+    written = {scene.id: scene for scene in dialogue.scenes}
     for stretch in stretches:
+        scene = written.get(stretch.scene or "")
+        if scene is not None and scenes is not None:
+            made = scene_shot(f"s{len(shots):04d}", scene, stretch, episode.render, sizes, scenes)
+            shots.append(replace(made, fingerprint=fingerprint(made, scenes)))
+            cuts.append(_cut(replace(stretch, layout="active"), shots[-1:]))
+            continue
         own = [
             _shot(
                 f"s{len(shots) + place:04d}", key, place, stretch, dialogue, cast, framings, episode, traits, workspace
@@ -102,16 +118,18 @@ def _shots_and_cuts(
             for place, key in enumerate(stretch.speakers)
         ]
         shots += own
-        cuts.append(
-            Cut(
-                start_frame=stretch.start_frame,
-                end_frame=stretch.end_frame,
-                layout=stretch.layout,
-                shots=tuple(shot.id for shot in own),
-                text=words.get(stretch.scene or "", ""),
-            )
-        )
+        cuts.append(_cut(stretch, own, scene.text if scene is not None else ""))
     return tuple(shots), tuple(cuts)
+
+
+def _cut(stretch: Stretch, own: Sequence[Shot], text: str = "") -> Cut:
+    return Cut(
+        start_frame=stretch.start_frame,
+        end_frame=stretch.end_frame,
+        layout=stretch.layout,
+        shots=tuple(shot.id for shot in own),
+        text=text,
+    )
 
 
 def _framings(cast: Cast, episode: Episode, traits: Traits) -> dict[str, Framing]:
@@ -140,13 +158,10 @@ def _shot(
     speaker = cast.speaker(key)
     own = _said_by(key, stretch, dialogue)
     speech_ms = _speech_ms(own, stretch)
-    pcm = cut_speech(
-        _pieces(key, stretch, dialogue, workspace),
-        start_frame=stretch.start_frame,
-        end_frame=stretch.end_frame,
-        rate=PROGRAMME_RATE,
-        keep_ms=speech_ms,
-    )
+    pieces = _pieces(key, stretch, dialogue)
+    pcm = _driving([(piece.span.start, piece.speech) for piece in pieces], stretch, speech_ms, workspace)
+    stem = [(piece.span.start, piece.vocals) for piece in pieces if piece.vocals is not None]
+    has_stem = bool(stem and speech_ms and "vocals" in traits.follows)
     speech = pcm_digest(pcm)
     native = traits.rate or PROGRAMME_RATE
     num_frames = native_frames(stretch.num_frames, native, PROGRAMME_RATE)
@@ -161,7 +176,9 @@ def _shot(
         portrait=speaker.portrait,
         speech=_kept(pcm, workspace) if speech_ms else None,
         speech_digest=speech,
-        phones=_phones(own, stretch),
+        vocals=_kept(_driving(stem, stretch, speech_ms, workspace), workspace) if has_stem else None,
+        # Sounds that were looked for under instruments say less than the stem itself.
+        phones=None if has_stem else _phones(own, stretch),
         stresses_ms=_stresses(own, stretch),
         is_listening=not speech_ms,
         gaze=_gaze(place, len(stretch.speakers), is_listening=not speech_ms),
@@ -172,21 +189,31 @@ def _shot(
         rate=native,
         num_frames=num_frames,
         renderer=traits.name,
+        pose_video=speaker.portrait.pose if "pose_video" in traits.follows else None,
         cost_seconds=traits.cost.seconds(num_frames, framing.width, framing.height),
     )
     return replace(draft, fingerprint=fingerprint(draft, traits))
 
 
-def _pieces(key: str, stretch: Stretch, dialogue: Dialogue, workspace: Workspace) -> list[tuple[Path, int]]:
-    """The files of a speaker's stem that sound in a stretch, and the programme sample at which each starts."""
+def _pieces(key: str, stretch: Stretch, dialogue: Dialogue) -> list[StemPiece]:
+    """What of a speaker's stem sounds in a stretch."""
     span = _span(stretch)
     return [
-        (workspace.path(piece.speech), index_at(piece.span.start, SPEECH_RATE_HZ))
-        for stem in dialogue.stems
-        if stem.speaker == key
-        for piece in stem.pieces
-        if piece.span.overlap(span) > 0
+        piece for stem in dialogue.stems if stem.speaker == key for piece in stem.pieces if piece.span.overlap(span) > 0
     ]
+
+
+def _driving(
+    sounds: Sequence[tuple[Fraction, Asset]], stretch: Stretch, keep_ms: Sequence[tuple[int, int]], workspace: Workspace
+) -> Int16Array:
+    """The samples of a stretch out of `sounds`, each with the programme second at which it starts."""
+    return cut_speech(
+        [(workspace.path(sound), index_at(start, SPEECH_RATE_HZ)) for start, sound in sounds],
+        start_frame=stretch.start_frame,
+        end_frame=stretch.end_frame,
+        rate=PROGRAMME_RATE,
+        keep_ms=keep_ms,
+    )
 
 
 def _span(stretch: Stretch) -> Span:
@@ -202,13 +229,13 @@ def _kept(pcm: Int16Array, workspace: Workspace) -> Asset:
 
 def fingerprint(shot: Shot, traits: Traits) -> str:
     """SHA-256 over everything that decides a clip's frames, and nothing else (DESIGN, section 4)."""
-    if shot.portrait is None:
-        raise ValueError(f"shot {shot.id} has no portrait")
+    # What only some shots have is left away from the others, whose clips keep their names.
+    given = {"vocals": shot.vocals, "pose": shot.pose_video, "scene_picture": shot.scene_picture}
     return digest(
         {
             "version": FINGERPRINT_VERSION,
             "speech": shot.speech_digest,
-            "portrait": shot.portrait.picture.sha256,
+            "portrait": shot.portrait.picture.sha256 if shot.portrait is not None else None,
             "framing": shot.framing,
             "phones": shot.phones,
             "stresses_ms": shot.stresses_ms,
@@ -225,6 +252,8 @@ def fingerprint(shot: Shot, traits: Traits) -> str:
             "rate": shot.rate,
             "num_frames": shot.num_frames,
             "encoding": CLIP_ENCODING,
+            **{name: asset.sha256 for name, asset in given.items() if asset is not None},
+            **({"scene": shot.scene_text} if shot.scene_text else {}),
         }
     )
 
@@ -317,6 +346,7 @@ def _notes(shots: Sequence[Shot], traits: Traits, rate: Fraction) -> tuple[str, 
     """What packing utterances into shots saved on a renderer that works in blocks."""
     if traits.quantum_frames <= 1 or traits.rate is None:
         return ()
+    shots = [shot for shot in shots if shot.speaker is not None]
     blocks = sum(-(-(shot.num_frames + traits.lead_frames) // traits.quantum_frames) for shot in shots)
     singles = sum(len(shot.utterances) or 1 for shot in shots)
     return (f"{singles} utterances were packed into {len(shots)} shots of {blocks} blocks for {traits.name}.",)

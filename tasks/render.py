@@ -3,7 +3,7 @@
 Knows no programme, no order and no other shot.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -24,18 +24,19 @@ from tasks.domain.errors import EngineError, EngineMissing, OutOfMemory, Portrai
 from tasks.domain.timing import SPEECH_RATE_HZ
 from tasks.engines.workspace import Workspace
 from tasks.media.pictures import cropped, read_picture
+from tasks.media.poses import read_poses
 from tasks.media.video import write_video
 from tasks.media.wav import read_speech
 
 REVISION = 1
 
 
-def render(shot: Shot, *, renderer: Renderer, workspace: Workspace, watch: Watch) -> Clip:
-    """The clip of a shot, kept and named in the store before it is returned.
+def render(shot: Shot, *, renderers: Callable[[str], Renderer], workspace: Workspace, watch: Watch) -> Clip:
+    """The clip of a shot, kept and named in the store before it is returned. renderers: gives the one that it names.
 
     Raises PortraitError, OutOfMemory, EngineMissing, EngineError; and Stopped out of `watch`.
     """
-    take = take_for(shot, workspace)
+    take, renderer = take_for(shot, workspace), renderers(shot.renderer)
     path = workspace.new(".mp4")
     try:
         frames = _checked(renderer.frames(take, watch=watch, chunks=workspace.chunks(shot.fingerprint)), take)
@@ -47,7 +48,7 @@ def render(shot: Shot, *, renderer: Renderer, workspace: Workspace, watch: Watch
     except RendererMissing as error:
         raise EngineMissing(str(error)) from error
     except RenderError as error:
-        raise EngineError(f"shot {shot.id} ({shot.speaker}): {error}") from error
+        raise EngineError(f"shot {shot.id} ({shot.speaker or 'scene'}): {error}") from error
     clip = Clip(
         fingerprint=shot.fingerprint,
         video=workspace.keep(path),
@@ -61,12 +62,20 @@ def render(shot: Shot, *, renderer: Renderer, workspace: Workspace, watch: Watch
 
 def take_for(shot: Shot, workspace: Workspace) -> Take:
     """The order to a renderer, from what a shot names."""
-    if shot.portrait is None:
-        raise EngineError(f"shot {shot.id} has no portrait, and its renderer {shot.renderer} needs one.")
-    framing = shot.framing
-    picture = read_picture(workspace.path(shot.portrait.picture)).pixels
+    framing, scene = shot.framing, None
+    if shot.portrait is not None:
+        picture = read_picture(workspace.path(shot.portrait.picture)).pixels
+        portrait = cropped(picture, framing.crop, framing.width, framing.height)
+    else:
+        portrait = np.zeros((framing.height, framing.width, 3), np.uint8)
+    if shot.scene_picture is not None:
+        picture = read_picture(workspace.path(shot.scene_picture)).pixels
+        scene = cropped(picture, _middle(picture, framing.width / framing.height), framing.width, framing.height)
+    poses = (
+        None if shot.pose_video is None else read_poses(workspace.path(shot.pose_video), shot.num_frames / shot.rate)
+    )
     return Take(
-        portrait=cropped(picture, framing.crop, framing.width, framing.height),
+        portrait=portrait,
         face_box=framing.face_box,
         speech=_speech(shot, workspace),
         rate=shot.rate,
@@ -84,7 +93,18 @@ def take_for(shot: Shot, workspace: Workspace) -> Take:
         gaze=shot.gaze,
         prompt=shot.prompt,
         negative_prompt=shot.negative_prompt,
+        vocals=None if shot.vocals is None else read_speech(workspace.path(shot.vocals)),
+        pose_video=None if poses is None else poses.frames,
+        pose_rate=None if poses is None else poses.rate,
+        scene=scene,
     )
+
+
+def _middle(picture: UInt8Array, aspect: float) -> tuple[float, float, float, float]:
+    """The largest part of a picture with this aspect, around its middle."""
+    height, width = picture.shape[:2]
+    wide, tall = min(width, height * aspect), min(height, width / aspect)
+    return (width - wide) / 2, (height - tall) / 2, wide, tall
 
 
 def _speech(shot: Shot, workspace: Workspace) -> Float32Array:

@@ -11,7 +11,6 @@ import numpy as np
 
 from s2v_model.contract import UInt8Array, Watch
 from tasks.domain.editing import STILL, Clip, Shot
-from tasks.domain.errors import EngineError
 from tasks.domain.options import EngineId
 from tasks.engines.workspace import Workspace
 from tasks.formats.canonical import digest
@@ -22,6 +21,8 @@ REVISION = 1
 ENGINE = EngineId(role="renderer", name=STILL, version=str(REVISION))
 LIGHT = 0.7
 """Of the portrait's own: nobody takes it for a picture that has got stuck."""
+DARK = 24
+"""Level of a scene that could not be made."""
 
 
 def stand_in(shot: Shot) -> Shot:
@@ -31,13 +32,13 @@ def stand_in(shot: Shot) -> Shot:
 
 
 def still(shot: Shot, *, workspace: Workspace, watch: Watch) -> Clip:
-    """The clip of a shot that `stand_in` gave. Raises EngineError for a shot without a portrait."""
-    if shot.portrait is None:
-        raise EngineError(f"shot {shot.id} has no portrait that could stand in its place.")
+    """The clip of a shot that `stand_in` gave; of a scene, which shows nobody, a dark picture."""
     watch(0, shot.num_frames)
     framing, path = shot.framing, workspace.new(".mp4")
-    picture = read_picture(workspace.path(shot.portrait.picture)).pixels
-    frame = _drained(cropped(picture, framing.crop, framing.width, framing.height))
+    frame: UInt8Array = np.full((framing.height, framing.width, 3), DARK, np.uint8)
+    if shot.portrait is not None:
+        picture = read_picture(workspace.path(shot.portrait.picture)).pixels
+        frame = _drained(cropped(picture, framing.crop, framing.width, framing.height))
     return Clip(
         fingerprint=shot.fingerprint,
         num_frames=write_video((frame for _ in range(shot.num_frames)), shot.rate, path),

@@ -83,7 +83,7 @@ def transcribe(
 
     names: (name or key, cast key) that a transcript's tags may match. transcriber: None where no engine is set.
     """
-    speech = map_speech(workspace.path(recording.speech))
+    speech = map_speech(workspace.path(recording.voice))
     cues = _cues(speech, transcript, language, transcriber, watch)
     passages = _aligned(speech, cues, language, aligner, watch)
     heard = _Voices(turns)
@@ -106,7 +106,7 @@ def key(
     return digest(
         {
             "revision": REVISION,
-            "speech": recording.speech.sha256,
+            "speech": recording.voice.sha256,
             "turns": turns,
             "transcript": transcript,
             "names": names,
@@ -132,7 +132,7 @@ def transcribe_tracks(
     found: list[Utterance] = []
     heard = _Voices(turns)
     for name, recording in tracks:
-        speech = map_speech(workspace.path(recording.speech))
+        speech = map_speech(workspace.path(recording.voice))
         own = tuple(turn for turn in turns if turn.speaker == name)
         cues = _own_cues(_cues(speech, transcript, language, transcriber, watch), name, own, heard)
         passages = _aligned(speech, cues, language, aligner, watch)
@@ -150,7 +150,7 @@ def tracks_key(
     by: EngineId,
 ) -> str:
     """What the utterances of tracks depend on."""
-    speech = [(name, recording.speech.sha256) for name, recording in tracks]
+    speech = [(name, recording.voice.sha256) for name, recording in tracks]
     return digest(
         {
             "revision": REVISION,

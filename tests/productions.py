@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class FlatRenderer:
     def traits(self) -> Traits:
         """Any rate, any size."""
         cost = Cost(device="cpu", fixed_seconds=0.1, seconds_per_frame_megapixel=0.01)
-        return Traits(name="flat", revision=1, weights="", cost=cost)
+        return Traits(name="flat", revision=1, weights="", cost=cost, follows=("vocals", "pose_video"))
 
     def frames(self, take: Take, *, watch: Watch, chunks: Chunks) -> Iterator[UInt8Array]:
         """As many as asked for."""
@@ -51,6 +52,25 @@ class FlatRenderer:
             watch(index, take.num_frames)
             level = float(np.abs(take.speech[index * step : (index + 1) * step]).mean()) if len(take.speech) else 0.0
             yield cv2.convertScaleAbs(frame, alpha=1.0, beta=min(60.0, 300 * level))
+
+
+class FlatScenes(FlatRenderer):
+    """The same for scenes: four seconds and a half at most, 16 frames a second."""
+
+    def traits(self) -> Traits:
+        """As a scene model's."""
+        cost = Cost(device="cpu", fixed_seconds=0.1, seconds_per_frame_megapixel=0.01)
+        return Traits(
+            name="flat-scene",
+            revision=2,
+            weights="ab" * 32,
+            rate=Fraction(16),
+            multiple_px=16,
+            max_pixels=320 * 180,
+            max_frames=72,
+            follows=("scene",),
+            cost=cost,
+        )
 
 
 class DrawnFaces:
@@ -64,10 +84,10 @@ class DrawnFaces:
 class TinyWiring(Wiring):
     """A composition root without model files."""
 
-    def __init__(self, settings: Settings, store: Store | None = None) -> None:
-        super().__init__(settings)
-        self.flat = FlatRenderer([])
-        self.__dict__["renderer"] = self.flat
+    def __init__(self, settings: Settings, store: Store | None = None, quality: str = "draft") -> None:
+        super().__init__(settings, quality=quality)
+        self.flat, self.scenes = FlatRenderer([]), FlatScenes([])
+        self.__dict__["renderer"], self.__dict__["scene_renderer"] = self.flat, self.scenes
         self.__dict__["faces"] = DrawnFaces()
         if store is not None:
             self.__dict__["store"] = store

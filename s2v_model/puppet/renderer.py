@@ -57,7 +57,7 @@ class Puppet:
 
     def traits(self) -> Traits:
         """Constant for the life of the renderer."""
-        return Traits(name="puppet", revision=REVISION, weights=self._weights, cost=_COST)
+        return Traits(name="puppet", revision=REVISION, weights=self._weights, follows=("vocals",), cost=_COST)
 
     def frames(self, take: Take, *, watch: Watch, chunks: Chunks) -> Iterator[UInt8Array]:
         """Exactly `take.num_frames` frames; `chunks` is not used: a clip is made in seconds.

@@ -10,8 +10,6 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from s2v_model.wan.hub import file_sha256
-
 _log = logging.getLogger(__name__)
 
 
@@ -26,6 +24,12 @@ def weights_digest(files: Iterable[Path], folder: Path, memory: Path | None) -> 
     _remember(memory, {**known, **{_identity(path): digest for path, digest in digests.items()}})
     lines = sorted(f"{_name(path, folder)}\0{digest}\n" for path, digest in digests.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Of a whole file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _name(path: Path, folder: Path) -> str:

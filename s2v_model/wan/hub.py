@@ -4,7 +4,6 @@ In: a source and a pinned revision. Downloads go on where they were cut off, sho
 against the digests that the hub states. Knows no tensor.
 """
 
-import hashlib
 import json
 import logging
 import re
@@ -27,6 +26,7 @@ from huggingface_hub.errors import (
 from tqdm import tqdm
 
 from s2v_model.contract import RendererMissing
+from s2v_model.wan.digests import file_sha256
 
 HUGGING_FACE = "https://huggingface.co"
 MODELSCOPE = "https://modelscope.cn"
@@ -165,12 +165,6 @@ def _append(url: str, partial: Path, size: int) -> None:
 
 def _bar(name: str, total: int, done: int) -> tqdm:
     return tqdm(desc=name, total=total, initial=done, unit="B", unit_scale=True)
-
-
-def file_sha256(path: Path) -> str:
-    """Of a whole file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first_line(error: Exception) -> str:

@@ -115,23 +115,6 @@ def _delta(file: Path, name: str, part: Mapping[str, Tensor], strength: float) -
     return Delta(down=part["down"], up=part["up"], scale=strength * alpha / rank)
 
 
-def parse_loras(text: str) -> tuple[tuple[Path, float], ...]:
-    """Files with their strengths, of "first.safetensors=1.0,second.safetensors=0.5". No strength is 1."""
-    found = []
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        path, _, strength = entry.rpartition("=") if "=" in entry else (entry, "", "1")
-        try:
-            found.append((Path(path).expanduser(), float(strength)))
-        except ValueError as error:
-            raise RendererMissing(
-                f"lora: {entry!r} must be FILE or FILE=STRENGTH, such as fast.safetensors=1.0."
-            ) from error
-    missing = [path for path, _ in found if not path.is_file()]
-    if missing:
-        raise RendererMissing(f"lora: there is no file {missing[0]}.")
-    return tuple(found)
-
-
 def merged(loras: tuple[tuple[Path, float], ...]) -> Merged | None:
     """The patch for these files; None without any."""
     return Merged([read_lora(path, strength) for path, strength in loras]) if loras else None

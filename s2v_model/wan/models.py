@@ -4,7 +4,6 @@ In: options. Out: the network, the VAE, the rows of a prompt, the features of sp
 """
 
 import gc
-import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -19,16 +18,17 @@ from s2v_model.contract import Float32Array, RendererMissing
 from s2v_model.wan import weights
 from s2v_model.wan.attention import load_backend
 from s2v_model.wan.config import ModelConfig
-from s2v_model.wan.digests import weights_digest
 from s2v_model.wan.hub import Hubs, local_folder
-from s2v_model.wan.lora import merged, parse_loras
+from s2v_model.wan.layout import open_checkpoint
+from s2v_model.wan.lora import merged
 from s2v_model.wan.offload import offload_blocks
-from s2v_model.wan.options import Options
+from s2v_model.wan.options import Options, parse_loras
 from s2v_model.wan.parallel import shares_of_group
 from s2v_model.wan.precision import working_dtype
 from s2v_model.wan.quantize import FORMATS, pack_linears
 from s2v_model.wan.speech import driving_features
 from s2v_model.wan.text import encode_prompt
+from s2v_model.wan.traits import digest_of
 from s2v_model.wan.transformer import WanS2V
 
 NUM_REMEMBERED_PROMPTS = 64
@@ -51,23 +51,18 @@ class Models:
         self.options = options
         self.loras = parse_loras(options.lora)
         self.working = working_dtype(options.precision)
-        self.attend = load_backend(options.attention)
+        self.attend = load_backend(options.kernel)
         if options.quantize and options.quantize not in FORMATS:
             raise RendererMissing(f"There is no weight format {options.quantize!r}. Known are: {', '.join(FORMATS)}.")
         self.folder = local_folder(options.checkpoint, options.revision, options.cache_folder / "weights", hubs)
-        self.checkpoint = weights.open_checkpoint(self.folder)
+        self.checkpoint = open_checkpoint(self.folder)
         self.config: ModelConfig = weights.transformer_config(self.checkpoint)
         self._rows: OrderedDict[str, Tensor] = OrderedDict()
 
     @cached_property
     def digest(self) -> str:
         """Of the checkpoint and the LoRA files with their strengths."""
-        memory = self.options.cache_folder / "weights-digests.json"
-        digest = weights_digest(self.checkpoint.files, self.folder, memory)
-        for path, strength in self.loras:
-            told = f"{digest} {weights_digest([path], path.parent, memory)} {strength:g}"
-            digest = hashlib.sha256(told.encode()).hexdigest()
-        return digest
+        return digest_of(self.options, self.checkpoint)
 
     @cached_property
     def device(self) -> torch.device:
@@ -99,7 +94,7 @@ class Models:
         if self.options.offload:
             offload_blocks(model, self.device)
         model.attend = self.attend
-        model.shares = shares_of_group()
+        model.shares = shares_of_group() if self.options.gpus > 1 else None
         if self.options.compile:
             for block in model.blocks:
                 block.compile(dynamic=False)

@@ -15,9 +15,10 @@ from s2v_model.wan.config import AREA_PX, NEGATIVE_PROMPT, NUM_LOST_FRAMES, Samp
 PROMPT = "A person talks to the camera."
 """Where neither the take nor the options have a prompt."""
 FIRST_FRAMES = ("free", "portrait")
+MAX_GPUS = 8
 _PIXELS = (
     "size", "steps", "shift", "guidance", "solver", "infer_frames", "first_frame", "preroll_frames", "prompt",
-    "negative_prompt", "precision", "attention", "quantize", "step_cache", "batch_guidance", "compile",
+    "negative_prompt", "precision", "attention", "quantize", "step_cache", "batch_guidance", "compile", "gpus",
 )  # fmt: skip
 """Options that alter pixels, if only by rounding. The others say where things are and lie."""
 
@@ -30,6 +31,8 @@ class Options:
     """Folder, Hugging Face id (owner/name, or with hf: in front) or ModelScope id (ms:owner/name)."""
     revision: str = ""
     """Commit or tag, for a hub id."""
+    weights_digest: str = ""
+    """What the weights must be, as `troupe doctor --wan` says it; a machine without them plans by it."""
     cache: str = "~/.cache/troupe"
     """Where downloads and remembered digests go."""
     device: str = "cuda"
@@ -47,7 +50,8 @@ class Options:
     prompt: str = PROMPT
     negative_prompt: str = NEGATIVE_PROMPT
     precision: str = "bf16"
-    attention: str = "sdpa"
+    attention: str = "auto"
+    """A kernel by name; "auto" is `blocked` for bf16 on a CPU, and `sdpa` elsewhere: by these options alone."""
     quantize: str = ""
     """Weights of the blocks in 8 bits: int8 or fp8; "" keeps the precision."""
     lora: str = ""
@@ -61,6 +65,8 @@ class Options:
     text_device: str = ""
     """Where the text encoder runs; "" is `device`."""
     compile: bool = False
+    gpus: int = 1
+    """Cards that share every step, by processes of their own; 1 is this one."""
 
     def __post_init__(self) -> None:
         if self.size not in AREA_PX:
@@ -69,6 +75,8 @@ class Options:
             raise RendererMissing(
                 f"first_frame: {self.first_frame!r} is unknown. Known are: {', '.join(FIRST_FRAMES)}."
             )
+        if not 1 <= self.gpus <= MAX_GPUS:
+            raise RendererMissing(f"gpus: {self.gpus} must be from 1 to {MAX_GPUS}.")
         if not NUM_LOST_FRAMES <= self.preroll_frames < self.infer_frames:
             raise RendererMissing(
                 f"preroll_frames: {self.preroll_frames} must be at least {NUM_LOST_FRAMES}, the frames that a first "
@@ -102,13 +110,20 @@ class Options:
         return AREA_PX[self.size]
 
     @property
+    def kernel(self) -> str:
+        """The attention that is meant."""
+        if self.attention != "auto":
+            return self.attention
+        return "blocked" if self.device == "cpu" and self.precision == "bf16" else "sdpa"
+
+    @property
     def cache_folder(self) -> Path:
         """As a path."""
         return Path(self.cache).expanduser()
 
     def altering_pixels(self) -> dict[str, str | int | float | bool]:
         """For a clip's fingerprint."""
-        return {name: getattr(self, name) for name in _PIXELS}
+        return {**{name: getattr(self, name) for name in _PIXELS}, "attention": self.kernel}
 
 
 def read_options(given: Mapping[str, Any]) -> Options:
@@ -127,3 +142,20 @@ def read_options(given: Mapping[str, Any]) -> Options:
         if not isinstance(value, accepted) or isinstance(value, bool) != (wanted is bool):
             raise RendererMissing(f"wan-s2v: {name} must be {wanted.__name__}, not {value!r}.")
     return Options(**given)
+
+
+def parse_loras(text: str) -> tuple[tuple[Path, float], ...]:
+    """Files with their strengths, of "first.safetensors=1.0,second.safetensors=0.5". No strength is 1."""
+    found = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        path, _, strength = entry.rpartition("=") if "=" in entry else (entry, "", "1")
+        try:
+            found.append((Path(path).expanduser(), float(strength)))
+        except ValueError as error:
+            raise RendererMissing(
+                f"lora: {entry!r} must be FILE or FILE=STRENGTH, such as fast.safetensors=1.0."
+            ) from error
+    missing = [path for path, _ in found if not path.is_file()]
+    if missing:
+        raise RendererMissing(f"lora: there is no file {missing[0]}.")
+    return tuple(found)

@@ -42,6 +42,8 @@ class Load:
     """Blocks come from host memory one after the other."""
     text_on_device: bool = True
     pose: bool = False
+    ranks: int = 1
+    """Devices that share the tokens, each with all weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ def plan_memory(config: ModelConfig, load: Load) -> MemoryPlan:
         encoders=_encoder_bytes(load),
         caches=_cache_bytes(config, load, video, static),
         activations=max(
-            branches * _activation_bytes(config, load, video + static),
+            branches * _activation_bytes(config, load, video + static) / load.ranks,
             VAE_BYTES_PER_PIXEL * load.width * load.height,
         ),
     )

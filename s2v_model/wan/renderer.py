@@ -9,8 +9,9 @@ frame k + preroll of the chunks, and sound and picture meet. The published tool 
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from fractions import Fraction
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from torch import Tensor
 from s2v_model.contract import (
     SPEECH_RATE_HZ,
     Chunks,
-    Cost,
     DeviceOutOfMemory,
     Float32Array,
     PortraitRefused,
@@ -38,19 +38,14 @@ from s2v_model.wan.hub import Hubs
 from s2v_model.wan.models import Models
 from s2v_model.wan.options import Options, read_options
 from s2v_model.wan.placement import GB, Load, plan_memory, refuse_what_cannot_fit
+from s2v_model.wan.ranks import Ranks
 from s2v_model.wan.speech import gate_vocals
 from s2v_model.wan.step_cache import step_cache
+from s2v_model.wan.traits import NATIVE_RATE, traits_of
 
-NAME = "wan-s2v"
-REVISION = 1
-"""Bumped when an equal take would give other frames."""
-NATIVE_RATE = Fraction(NATIVE_RATE_HZ)
 SAMPLES_PER_FRAME = SPEECH_RATE_HZ // NATIVE_RATE_HZ
 MIN_FACE_PX = 16
 """Two latent pixels: below that a mouth has none."""
-SECONDS_PER_FRAME_MEGAPIXEL = 11.6
-"""GPU seconds, planned: 334 s for a chunk of 80 frames at 832x448 on an H100, an estimate for the published code."""
-FIXED_SECONDS = 10.0
 STEPS_OF_A_DECODE = 2.0
 """Progress: decoding a chunk and encoding its motion count like so many steps."""
 BEAT_SECONDS = 0.5
@@ -69,27 +64,16 @@ def load(options: Mapping[str, Any], hubs: Hubs | None = None) -> "WanRenderer":
 class WanRenderer:
     """The `Renderer` of the final quality."""
 
-    def __init__(self, options: Options, hubs: Hubs | None = None) -> None:
+    def __init__(self, options: Options, hubs: Hubs | None = None, *, is_rank: bool = False) -> None:
+        """is_rank: one of several, which another process has started."""
         self.options = options
         self.models = Models(options, hubs)
+        self.ranks = Ranks(options, _as_rank) if options.gpus > 1 and not is_rank else None
         self.cache = step_cache(options.step_cache, options.steps, options.solver, options.shift)
 
     def traits(self) -> Traits:
         """As the contract has it. The first call hashes the weights, where their digest is not remembered."""
-        return Traits(
-            name=NAME,
-            revision=REVISION,
-            weights=self.models.digest,
-            options=self.options.altering_pixels(),
-            rate=NATIVE_RATE,
-            multiple_px=SIZE_MULTIPLE_PX,
-            max_pixels=self.options.max_pixels,
-            quantum_frames=self.options.infer_frames,
-            lead_frames=self.options.lead_frames,
-            cost=Cost(
-                device="gpu", fixed_seconds=FIXED_SECONDS, seconds_per_frame_megapixel=SECONDS_PER_FRAME_MEGAPIXEL
-            ),
-        )
+        return traits_of(self.options, self.models.digest)
 
     def frames(self, take: Take, *, watch: Watch, chunks: Chunks) -> Iterator[UInt8Array]:
         """As the contract has it. What an earlier render of this take has saved is not made again."""
@@ -124,7 +108,8 @@ class WanRenderer:
         if self.models.device.type == "cuda":
             refuse_what_cannot_fit(self.models.config, load, torch.cuda.mem_get_info(self.models.device)[1])
         try:
-            with self.models.beating(progress.beat):
+            # The group first: a network that is loaded within it knows its share.
+            with self._with_ranks(take, saved), self.models.beating(progress.beat):
                 loop = self.loop(take, self.cache)
                 state = _restored(saved[-1], len(saved), loop) if saved else None
                 yield from loop.run(state, on_step=progress.stepped)
@@ -135,6 +120,15 @@ class WanRenderer:
                 f"The device ran out of memory at {take.width}x{take.height}, where {needed:.0f} GB were estimated. "
                 "Free it of other work, or set text_device=cpu, batch_guidance=false, offload=true, or a smaller size."
             ) from error
+
+    def _with_ranks(self, take: Take, saved: list[dict[str, np.ndarray]]) -> AbstractContextManager[None]:
+        return self.ranks.at(take, saved) if self.ranks else nullcontext()
+
+    def follow(self, take: Take, saved: list[dict[str, np.ndarray]]) -> None:
+        """Do a further rank's part of the clip that the first rank renders."""
+        progress = _Progress(lambda done, total: None, 1, 1, first=0)
+        for _ in self._made(take, saved, progress):
+            pass
 
     def _load_of(self, take: Take) -> Load:
         options = self.options
@@ -148,6 +142,7 @@ class WanRenderer:
             offload=options.offload,
             text_on_device=not options.text_device,
             pose=take.pose_video is not None,
+            ranks=options.gpus,
         )
 
     def loop(self, take: Take, cache: Caching | None = None, note: Note | None = None) -> ChunkLoop:
@@ -220,6 +215,16 @@ class WanRenderer:
                 _log.warning("Saved chunk %d is not of this take; it is made anew.", index)
                 return saved[:index]
         return saved[:total]
+
+
+@cache
+def _rank(options: Options) -> WanRenderer:
+    return WanRenderer(options, is_rank=True)
+
+
+def _as_rank(options: Options, take: Take, saved: Sequence[dict[str, np.ndarray]]) -> None:
+    """What a further rank does; its weights stay loaded from clip to clip."""
+    _rank(options).follow(take, list(saved))
 
 
 class _Progress:

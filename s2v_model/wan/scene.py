@@ -4,10 +4,7 @@ In: a take with a prompt, perhaps with the picture `scene` to start from. Out: i
 A scene is one piece of work: there is nothing to go on from but its end.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from fractions import Fraction
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,6 @@ from PIL import Image
 
 from s2v_model.contract import (
     Chunks,
-    Cost,
     DeviceOutOfMemory,
     RendererMissing,
     RenderError,
@@ -29,70 +25,14 @@ from s2v_model.contract import (
     Watch,
 )
 from s2v_model.wan.config import NEGATIVE_PROMPT
-from s2v_model.wan.digests import weights_digest
 from s2v_model.wan.hub import Hubs, local_folder
 from s2v_model.wan.precision import working_dtype
-
-NAME = "wan-scene"
-REVISION = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """Published numbers of one model."""
-
-    boundary: float | None
-    """Share of the timesteps from which the high-noise expert works; None for one expert."""
-    steps: int
-    guidance: float
-    guidance_low: float | None
-    """Of the low-noise expert."""
-    rate: int
-    max_frames: int
-    multiple_px: int
-
-
-FAMILIES = {
-    "t2v": Family(
-        boundary=0.875, steps=40, guidance=4.0, guidance_low=3.0, rate=16, max_frames=81, multiple_px=16
-    ),
-    "i2v": Family(
-        boundary=0.9, steps=40, guidance=3.5, guidance_low=3.5, rate=16, max_frames=81, multiple_px=16
-    ),
-    "ti2v": Family(
-        boundary=None, steps=50, guidance=5.0, guidance_low=None, rate=24, max_frames=121, multiple_px=32
-    ),
-}  # fmt: skip
-"""Source: the configs of Wan2.2's T2V-A14B, I2V-A14B and TI2V-5B. The schedules' shifts are part of the checkpoints."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SceneOptions:
-    """What may be chosen."""
-
-    checkpoint: str = ""
-    """In the diffusers layout, for scenes from words: a folder or a hub id."""
-    revision: str = ""
-    image_checkpoint: str = ""
-    """For scenes from a picture; "" where `checkpoint` does both (TI2V-5B)."""
-    image_revision: str = ""
-    cache: str = "~/.cache/troupe"
-    device: str = "cuda"
-    precision: str = "bf16"
-    steps: int = 0
-    """0 is the published number."""
-    max_pixels: int = 832 * 480
-    offload: bool = False
-    """Models visit the card one after the other."""
+from s2v_model.wan.scene_traits import FAMILIES, Family, SceneOptions, digest_of, kind_of, read_options, traits_of
 
 
 def load(options: Mapping[str, Any], hubs: Hubs | None = None) -> "SceneRenderer":
     """The renderer of scenes. Raises RendererMissing for an unknown option or weights that are not there."""
-    known = {field.name for field in fields(SceneOptions)}
-    unknown = sorted(options.keys() - known)
-    if unknown:
-        raise RendererMissing(f"wan-scene has no option {unknown[0]!r}. Known are: {', '.join(sorted(known))}.")
-    return SceneRenderer(SceneOptions(**options), hubs)
+    return SceneRenderer(read_options(options), hubs)
 
 
 class SceneRenderer:
@@ -102,29 +42,23 @@ class SceneRenderer:
         if not options.checkpoint:
             raise RendererMissing("wan-scene has no checkpoint. Name a folder or hub id in its option `checkpoint`.")
         self.options, self.working = options, working_dtype(options.precision)
-        cache = Path(options.cache).expanduser()
-        self.memory = cache / "weights-digests.json"
-        self.words = local_folder(options.checkpoint, options.revision, cache / "weights", hubs)
+        cache = Path(options.cache).expanduser() / "weights"
+        self.words = local_folder(options.checkpoint, options.revision, cache, hubs)
         self.picture = self.words
         if options.image_checkpoint:
-            self.picture = local_folder(options.image_checkpoint, options.image_revision, cache / "weights", hubs)
-        self.families = {"words": family_of(self.words, False), "picture": family_of(self.picture, True)}
+            self.picture = local_folder(options.image_checkpoint, options.image_revision, cache, hubs)
+        self.families = {
+            "words": FAMILIES[kind_of(self.words, False)],
+            "picture": FAMILIES[kind_of(self.picture, True)],
+        }
 
     def traits(self) -> Traits:
-        """As the contract has it."""
-        words, picture = self.families["words"], self.families["picture"]
-        digests = [self._digest(folder) for folder in (self.words, self.picture)]
-        return Traits(
-            name=NAME,
-            revision=REVISION,
-            weights=digests[0] if digests[0] == digests[1] else f"{digests[0]}+{digests[1]}",
-            options={"precision": self.options.precision, "steps": self.options.steps},
-            rate=Fraction(words.rate),
-            multiple_px=max(words.multiple_px, picture.multiple_px),
-            max_pixels=self.options.max_pixels,
-            max_frames=min(words.max_frames, picture.max_frames),
-            cost=Cost(device="gpu", fixed_seconds=10.0, seconds_per_frame_megapixel=11.6),
-        )
+        """As the contract has it. The first call hashes the weights, where their digest is not remembered."""
+        return self._traits
+
+    @cached_property
+    def _traits(self) -> Traits:
+        return traits_of(self.options, digest_of(self.options, self.words, self.picture))
 
     def frames(self, take: Take, *, watch: Watch, chunks: Chunks) -> Iterator[UInt8Array]:
         """As the contract has it."""
@@ -196,30 +130,6 @@ class SceneRenderer:
             raise RendererMissing(
                 f"wan-scene cannot use the device {self.options.device!r}: {str(error).splitlines()[0]}."
             ) from error
-
-    def _digest(self, folder: Path) -> str:
-        kinds: Callable[[Path], bool] = lambda path: path.suffix in (".json", ".safetensors", ".model")  # noqa: E731
-        return weights_digest(filter(kinds, sorted(folder.rglob("*"))), folder, self.memory)
-
-
-def family_of(folder: Path, from_picture: bool) -> Family:
-    """Which model lies in `folder`. Raises RendererMissing where it is none of Wan2.2's, or has another boundary."""
-    try:
-        index = json.loads((folder / "model_index.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise RendererMissing(
-            f"{folder} is no checkpoint in the diffusers layout: it has no model_index.json. "
-            "Name Wan-AI/Wan2.2-T2V-A14B-Diffusers, -I2V-A14B-Diffusers or -TI2V-5B-Diffusers."
-        ) from error
-    family = FAMILIES["ti2v" if index.get("expand_timesteps") else "i2v" if from_picture else "t2v"]
-    if index.get("boundary_ratio") == family.boundary:
-        return family
-    if from_picture and index.get("boundary_ratio") == FAMILIES["t2v"].boundary:
-        return FAMILIES["t2v"]  # no weights for pictures are named; a take with one is refused when it comes
-    raise RendererMissing(
-        f"{folder} switches its experts at {index.get('boundary_ratio')}; published is {family.boundary}. "
-        "It is not the checkpoint that was expected."
-    )
 
 
 def whole_frames(num_frames: int) -> int:

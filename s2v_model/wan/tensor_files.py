@@ -7,7 +7,6 @@ own, not mapped: mapped pages would count once more beside the tensors. Knows no
 import json
 import math
 import pickle
-import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -59,25 +58,6 @@ def read_tensors(stored: Mapping[str, Stored]) -> Iterator[tuple[str, Tensor]]:
         else:
             tensors = _load_pickled(file)
             yield from ((key, tensors.pop(entry.name)) for key, entry in mine)
-
-
-def shard_files(folder: Path, stem: str) -> list[Path]:
-    """The safetensors of one model: `stem`.safetensors, or the shards that its index names.
-
-    Raises RendererMissing where a shard is missing, or there is nothing.
-    """
-    index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-    else:
-        names = sorted(path.name for path in folder.glob(f"{stem}*.safetensors"))
-        numbered = [re.fullmatch(r".*-(\d+)-of-(\d+)\.safetensors", name) for name in names]
-        if names and numbered[0] and len(names) != int(numbered[0][2]):
-            raise RendererMissing(f"{folder} holds {len(names)} of {int(numbered[0][2])} shards of {stem}.")
-    missing = [name for name in names if "/" in name or not (folder / name).is_file()]
-    if missing or not names:
-        raise RendererMissing(f"{folder} lacks {missing[0] if missing else f'{stem}*.safetensors'}. Fetch it again.")
-    return [folder / name for name in names]
 
 
 def _safetensors(file: Path) -> Iterator[Stored]:

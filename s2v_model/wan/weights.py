@@ -1,13 +1,12 @@
 """Weights: a checkpoint folder to models, every tensor accounted for before anything is allocated.
 
-In: a folder in the official layout or in diffusers'. Out: models on their device, in their dtypes. Each is built on the
+In: the files of a checkpoint. Out: models on their device, in their dtypes. Each is built on the
 meta device and filled once, tensor by tensor: host memory holds the weights and one tensor more.
 Knows no prompt, no picture and no schedule.
 """
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ from transformers import UMT5Config, UMT5EncoderModel, Wav2Vec2Config, Wav2Vec2M
 
 from s2v_model.contract import RendererMissing
 from s2v_model.wan.config import ModelConfig
+from s2v_model.wan.layout import Checkpoint
 from s2v_model.wan.names import audio_name, text_name, transformer_name, vae_name
 from s2v_model.wan.precision import parameter_dtype
-from s2v_model.wan.tensor_files import Stored, read_tensors, shard_files, stored_tensors
+from s2v_model.wan.tensor_files import Stored, read_tensors, stored_tensors
 from s2v_model.wan.transformer import WanS2V
 from s2v_model.wan.vae import build_vae
 
@@ -28,68 +28,6 @@ NUM_LISTED = 5
 
 Patch = Callable[[str, Tensor], Tensor]
 """(our name, tensor as stored) -> tensor to keep: LoRA merged, for one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """Where the parts of a checkpoint lie."""
-
-    folder: Path
-    transformer: tuple[Path, ...]
-    transformer_config: Path
-    vae: tuple[Path, ...]
-    text_encoder: tuple[Path, ...]
-    tokenizer: Path
-    audio_encoder: tuple[Path, ...]
-    audio_config: Path
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Everything that alters a pixel."""
-        tokenizer = tuple(sorted(path for path in self.tokenizer.iterdir() if path.is_file()))
-        models = self.transformer + self.vae + self.text_encoder + self.audio_encoder
-        return (*models, self.transformer_config, self.audio_config, *tokenizer)
-
-
-def open_checkpoint(folder: Path) -> Checkpoint:
-    """The parts of `folder`. Raises RendererMissing where one is not there; the text names the expected layout."""
-    if (folder / "model_index.json").is_file():
-        return _diffusers_layout(folder)
-    if (folder / "config.json").is_file():
-        return _official_layout(folder)
-    raise RendererMissing(
-        f"{folder} is no checkpoint of Wan2.2-S2V: it has neither config.json (the official layout: "
-        "diffusion_pytorch_model-*.safetensors, Wan2.1_VAE.pth, models_t5_umt5-xxl-enc-bf16.pth, google/umt5-xxl, "
-        "wav2vec2-large-xlsr-53-english) nor model_index.json (the diffusers layout)."
-    )
-
-
-def _official_layout(folder: Path) -> Checkpoint:
-    audio = _one(folder, "wav2vec2-*")
-    return Checkpoint(
-        folder=folder,
-        transformer=tuple(shard_files(folder, "diffusion_pytorch_model")),
-        transformer_config=folder / "config.json",
-        vae=(_one(folder, "Wan2.1_VAE.pth"),),
-        text_encoder=(_one(folder, "models_t5_*.pth"),),
-        tokenizer=_one(folder, "google/umt5-xxl"),
-        audio_encoder=tuple(shard_files(audio, "model")),
-        audio_config=_one(audio, "config.json"),
-    )
-
-
-def _diffusers_layout(folder: Path) -> Checkpoint:
-    transformer, audio = _one(folder, "transformer"), _one(folder, "audio_encoder")
-    return Checkpoint(
-        folder=folder,
-        transformer=tuple(shard_files(transformer, "diffusion_pytorch_model")),
-        transformer_config=_one(transformer, "config.json"),
-        vae=tuple(shard_files(_one(folder, "vae"), "diffusion_pytorch_model")),
-        text_encoder=tuple(shard_files(_one(folder, "text_encoder"), "model")),
-        tokenizer=_one(folder, "tokenizer"),
-        audio_encoder=tuple(shard_files(audio, "model")),
-        audio_config=_one(audio, "config.json"),
-    )
 
 
 def load_transformer(
@@ -255,16 +193,6 @@ def _text_config(stored: Mapping[str, Stored]) -> UMT5Config:
         vocab_size=vocabulary, d_model=width, d_kv=inner // heads, d_ff=stored[feed].shape[0], num_layers=len(layers),
         num_heads=heads, relative_attention_num_buckets=buckets, feed_forward_proj="gated-gelu",
     )  # fmt: skip
-
-
-def _one(folder: Path, pattern: str) -> Path:
-    """The one entry of `folder` that matches."""
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        raise RendererMissing(
-            f"{folder} holds {len(found)} entries like {pattern!r} where one is expected. Fetch the checkpoint again."
-        )
-    return found[0]
 
 
 def _json(path: Path) -> dict[str, Any]:

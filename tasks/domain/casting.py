@@ -20,6 +20,8 @@ class Portrait:
     height: int
     face_box: Box
     brow_to_chin_px: float
+    pose: Asset | None = None
+    """MP4 of body poses that its clips follow."""
     warnings: tuple[str, ...] = ()
 
 

@@ -66,7 +66,11 @@ class Shot:
     fingerprint: str = ""
     scene_text: str = ""
     scene_picture: Asset | None = None
+    """PNG that a scene starts from."""
+    vocals: Asset | None = None
+    """As `speech`, of the vocal stem: what is sung without its instruments."""
     pose_video: Asset | None = None
+    """MP4 of body poses; begins with the shot."""
     cost_seconds: float = 0.0
     """Expected device seconds; never part of the fingerprint."""
 

@@ -18,6 +18,8 @@ class Source:
     """How many speakers the diarizer should expect."""
     tracks: tuple[tuple[str, str], ...] = ()
     """(cast key, file name)."""
+    vocals: tuple[tuple[str, str], ...] = ()
+    """(what it is the stem of, file name) of vocal stems: "" for the podcast, a track's cast key, a script's song."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,8 @@ class CastEntry:
     prompt: str = ""
     box: tuple[float, float, float, float] | None = None
     sample: str | None = None
+    pose: str | None = None
+    """A video of body poses, which every shot follows from its start; before the episode's own."""
     consent: str | None = None
     where: str = ""
     """File, line and column of the entry, for messages."""

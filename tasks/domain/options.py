@@ -32,8 +32,8 @@ class RenderOptions:
     prompt: str = ""
     negative_prompt: str = ""
     layout: str = "active"
-    pose_video: str | None = None
-    """A recording of body poses, below the episode's folder."""
+    pose: str | None = None
+    """A video of body poses for all who have none of their own."""
     on_failure: str = "fail"
     """What becomes of a shot that fails at every try: the programme fails, or its portrait stands still there."""
 

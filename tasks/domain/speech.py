@@ -31,6 +31,8 @@ class ScriptLine:
     """Of a scene or a pause, in seconds."""
     picture: str | None = None
     """Of a scene: the file that it starts from, as the line names it."""
+    song: str | None = None
+    """Of a sung line: the recording of it, as a direction names it; None is spoken by a voice."""
     row: int = 0
     """Line number in the source, from 1, for messages."""
     written: str = ""
@@ -83,7 +85,14 @@ class Recording:
     """Seconds, from the decoded samples, never from a header."""
     channels: int = 1
     title: str | None = None
+    vocals: Asset | None = None
+    """As `speech`, of the vocal stem of a song, where one was given."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def voice(self) -> Asset:
+        """What tells who speaks, and which words: the voices alone where they are known alone."""
+        return self.vocals or self.speech
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +172,8 @@ class SpokenLine:
     """WAV, mono, 16 kHz, s16: what drives a renderer."""
     duration: Fraction
     """Seconds; a whole number of samples at 16 kHz."""
+    vocals: Asset | None = None
+    """As `speech`, of a song's vocal stem."""
     words: tuple[Word, ...] = ()
     phones: tuple[Phone, ...] | None = None
 
@@ -174,6 +185,8 @@ class StemPiece:
     span: Span
     speech: Asset
     """WAV, mono, 16 kHz, s16."""
+    vocals: Asset | None = None
+    """The same of the vocal stem, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,3 +244,5 @@ class Material:
     chapters: tuple[Chapter, ...] = ()
     pictures: tuple[tuple[str, Asset], ...] = ()
     """(ScriptLine.picture, PNG): what the scenes of a script start from."""
+    songs: tuple[tuple[str, Recording], ...] = ()
+    """(ScriptLine.song, its recording)."""

@@ -14,7 +14,7 @@ from tasks.formats.fields import Fields, number
 from tasks.formats.findings import Findings, shown
 from tasks.formats.tree import Node, read_tree
 
-ENTRY_KEYS = ("portrait", "name", "voice", "sex", "age", "prompt", "box", "sample", "consent")
+ENTRY_KEYS = ("portrait", "name", "voice", "sex", "age", "prompt", "box", "sample", "pose", "consent")
 SEXES = ("female", "male")
 AGES = ("child", "young", "adult", "elderly")
 MAX_CAST = 50
@@ -63,6 +63,7 @@ def _entry(key: str, node: Node, where: str, findings: Findings) -> CastEntry:
         prompt=fields.text("prompt") or "",
         box=_box(fields),
         sample=fields.file("sample"),
+        pose=fields.file("pose"),
         consent=fields.file("consent"),
         where=where,
     )

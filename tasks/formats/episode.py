@@ -21,13 +21,14 @@ KEYS = (
     "schema", "id", "title", "language", "source", "cast", "casting", "render", "outputs", "languages", "translations",
     "chapters",
 )  # fmt: skip
-SOURCE_KEYS = ("script", "podcast", "transcript", "speakers", "tracks")
+SOURCE_KEYS = ("script", "podcast", "transcript", "speakers", "tracks", "vocals")
 CASTING = ("samples", "order")
 MAX_ID_CHARACTERS = 100
 MAX_SCRIPT_CHARACTERS = 500_000
 """Of a script that stands in the episode itself."""
 MAX_SPEAKERS = 50
 MAX_LANGUAGES = 50
+MAX_SONGS = 100
 MIN_HEIGHT_PX, MAX_HEIGHT_PX = 180, 2160
 MAX_SEED = 2**63 - 1
 
@@ -113,12 +114,14 @@ def _source(fields: Fields, cast: tuple[CastEntry, ...]) -> Source:
     for key in ("transcript", "speakers"):
         if source.node(key) is not None and given == ["script"]:
             source.fault(key, "has no meaning for a script.", "Remove it.")
+    tracks = _tracks(source, cast)
     return Source(
         script=_script(source),
         podcast=source.file("podcast", addresses=True),
         transcript=source.file("transcript"),
         speakers=source.whole("speakers", 1, MAX_SPEAKERS),
-        tracks=_tracks(source, cast),
+        tracks=tracks,
+        vocals=_vocals(source, tracks),
     )
 
 
@@ -151,6 +154,20 @@ def _tracks(source: Fields, cast: tuple[CastEntry, ...]) -> tuple[tuple[str, str
     return tuple(tracks.items())
 
 
+def _vocals(source: Fields, tracks: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Vocal stems: of the podcast, of each track, or of each song that a script names."""
+    if source.node("podcast") is not None:
+        file = source.file("vocals")
+        return () if file is None else (("", file),)
+    keys = {key.casefold(): key for key, _ in tracks}
+    stems = source.texts_by_key("vocals", limit=MAX_SONGS)
+    for of, _, where in stems:
+        if keys and of.casefold() not in keys:
+            message = f"source.vocals has {shown(of)}, which is no track."
+            source.findings.add(message, where=where, remedy=f"The tracks are: {', '.join(keys.values())}.")
+    return tuple((keys.get(of.casefold(), of), file) for of, file, _ in stems)
+
+
 def _cast(fields: Fields, fetch: Callable[[str], bytes] | None) -> tuple[CastEntry, ...]:
     node = fields.node("cast")
     if node is None:
@@ -168,7 +185,7 @@ def _cast(fields: Fields, fetch: Callable[[str], bytes] | None) -> tuple[CastEnt
 
 
 def _render(fields: Fields) -> RenderOptions:
-    allowed = ("quality", "seed", "prompt", "negative_prompt", "layout", "pose_video", "on_failure")
+    allowed = ("quality", "seed", "prompt", "negative_prompt", "layout", "pose", "on_failure")
     render = Fields(fields.node("render"), "render", allowed, fields.findings)
     default = RenderOptions()
     return RenderOptions(
@@ -177,7 +194,7 @@ def _render(fields: Fields) -> RenderOptions:
         prompt=render.text("prompt") or "",
         negative_prompt=render.text("negative_prompt") or "",
         layout=render.choice("layout", LAYOUTS) or default.layout,
-        pose_video=render.file("pose_video"),
+        pose=render.file("pose"),
         on_failure=render.choice("on_failure", ON_FAILURE) or default.on_failure,
     )
 

@@ -24,6 +24,7 @@ MAX_SCENE_SECONDS = 60
 SCENE_SECONDS = Fraction(4)
 MAX_WARNINGS = 50
 
+_RECORDING = re.compile(r"\.(?:wav|flac|mp3|m4a|aac|ogg|opus)$", re.IGNORECASE)
 _SCENE = re.compile(
     r"scene(?:\s+(\d{1,4}(?:[.,]\d{1,3})?)\s*(ms|s|sec|seconds?)\b)?(?:\s+([^:：]*\.(?:png|jpe?g|webp)))?\s*[:：]\s*(.*)",
     re.IGNORECASE | re.DOTALL,
@@ -200,7 +201,10 @@ class Scribe:
 
     def _speak(self, speech: _Speech, words: Words) -> None:
         self._pause_last(words.pause_before, speech.row)
-        pieces = self._pieces(words, is_translated=bool(speech.translations))
+        is_sung = speech.is_sung or words.is_sung
+        song = next((said for said in words.directions if is_sung and _RECORDING.search(said)), None)
+        directions = tuple(said for said in words.directions if said != song)
+        pieces = self._pieces(words, is_whole=bool(speech.translations or song))
         line_id = self._id(folded(speech.speaker), words.text)
         overlap = self._overlap + words.overlap
         self._overlap = words.overlap_next
@@ -213,21 +217,22 @@ class Scribe:
                     id=line_id if index == 0 else f"{line_id}.{index + 1}",
                     speaker=self._spelled(speech.speaker),
                     text=text,
-                    directions=words.directions if index == 0 else (),
+                    directions=directions if index == 0 else (),
                     translations=speech.translations,
-                    is_sung=speech.is_sung or words.is_sung,
+                    is_sung=is_sung,
+                    song=song,
                     pause_after=after,
                     overlap=overlap if index == 0 else Fraction(0),
                     row=speech.row,
                 )
             )
 
-    def _pieces(self, words: Words, *, is_translated: bool) -> list[tuple[str, Fraction | None]]:
+    def _pieces(self, words: Words, *, is_whole: bool) -> list[tuple[str, Fraction | None]]:
         """The speech in lines: cut at its pauses and, where it is long, at ends of sentences.
 
-        A line that carries translations stays whole, since theirs would have to be cut at the same places.
+        A line that carries translations stays whole, since theirs would have to be cut at the same places; a song, too.
         """
-        if is_translated:
+        if is_whole:
             return [(words.text, words.parts[-1].pause_after)]
         pieces: list[tuple[str, Fraction | None]] = []
         for part in words.parts:

@@ -110,6 +110,19 @@ def test_podcast_and_tracks() -> None:
     assert (tracks.kind, tracks.source.tracks) == ("tracks", (("anna", "anna.wav"),))
 
 
+def test_vocal_stems_and_pose_videos() -> None:
+    """A stem for the podcast, for each track, or for each song of a script; poses for one speaker or for all."""
+    podcast = read(SMALL.replace("{script: a.txt}", "{podcast: song.mp3, vocals: voice.wav}")).source
+    tracks = read(SMALL.replace("{script: a.txt}", "{tracks: {anna: a.wav}, vocals: {Anna: voice.wav}}")).source
+    script = read(SMALL.replace("{script: a.txt}", "{script: a.txt, vocals: {song.mp3: voice.wav}}")).source
+    assert (podcast.vocals, tracks.vocals) == ((("", "voice.wav"),), (("anna", "voice.wav"),))
+    assert script.vocals == (("song.mp3", "voice.wav"),)
+    posed = read(SMALL.replace("a.png", "a.png, pose: own.mp4") + "render: {pose: all.mp4}\n")
+    assert (posed.cast[0].pose, posed.render.pose) == ("own.mp4", "all.mp4")
+    error = refused(SMALL.replace("{script: a.txt}", "{tracks: {anna: a.wav}, vocals: {ben: voice.wav}}"))
+    assert "source.vocals has 'ben', which is no track. The tracks are: anna." in str(error)
+
+
 def test_the_cast_may_stand_in_its_own_file() -> None:
     """A cast that is a name is fetched; its faults name that file."""
     text = SMALL.replace("{anna: {portrait: a.png}}", "people.yaml")

@@ -164,6 +164,10 @@ def test_songs() -> None:
         ("Talk.", False),
     ]
     assert only(read("ANNA\n~La la\n~lo\n", name="a.fountain")).is_sung
+    sung = only(read("♪ ANNA [softly] [songs/one.mp3]: La la.\n"))
+    assert (sung.song, sung.directions, sung.text) == ("songs/one.mp3", ("softly",), "La la.")
+    spoken = only(read("ANNA [one.mp3]: La la.\n"))
+    assert (spoken.song, spoken.directions) == (None, ("one.mp3",))
 
 
 def test_chapters() -> None:

@@ -118,6 +118,32 @@ def test_a_scene_s_picture_is_taken_in(folder: Path, workspace: Workspace) -> No
         take_in(episode(folder, script=text), workspace)
 
 
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ({"podcast": "mix.wav", "vocals": (("", "voice.wav"),)}, lambda material: material.recording),
+        (
+            {"tracks": (("anna", "mix.wav"),), "vocals": (("anna", "voice.wav"),)},
+            lambda material: material.tracks[0][1],
+        ),
+        ({"script": "\u266a ANNA [mix.wav]: La.\n", "vocals": (("mix.wav", "voice.wav"),)}, lambda m: m.songs[0][1]),
+    ],
+)
+def test_a_vocal_stem_is_taken_in_beside_its_recording(
+    source: dict[str, Any], found: Any, folder: Path, workspace: Workspace
+) -> None:
+    """Of a podcast, a track, or a script's song: the master is the mix, the voice is the stem, part of the key."""
+    write_wav(folder / "mix.wav", tone(2.0, 330.0))
+    write_wav(folder / "voice.wav", speech_like(2.0, seed=1))
+    order = episode(folder, **source)
+    recording = found(take_in(order, workspace))
+    assert recording.voice == recording.vocals != recording.speech
+    assert np.abs(read_speech(workspace.path(recording.speech)) - tone(2.0, 330.0)).mean() < 0.05
+    before = key(order)
+    write_wav(folder / "voice.wav", speech_like(2.0, seed=2))
+    assert order.kind == "script" or key(order) != before
+
+
 @pytest.mark.data
 def test_every_translation_of_the_lesson_fits(shared_data: Path, workspace: Workspace) -> None:
     """Four languages of one script, from text files and from a table."""

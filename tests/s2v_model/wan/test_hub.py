@@ -11,7 +11,8 @@ from s2v_model.contract import RendererMissing  # noqa: E402
 from s2v_model.wan import hub as hubs  # noqa: E402
 from s2v_model.wan.config import TINY  # noqa: E402
 from s2v_model.wan.hub import Hubs, local_folder  # noqa: E402
-from s2v_model.wan.weights import open_checkpoint, transformer_config  # noqa: E402
+from s2v_model.wan.layout import open_checkpoint  # noqa: E402
+from s2v_model.wan.weights import transformer_config  # noqa: E402
 from tests.hub_server import COMMIT, NAME, TAG, Hub, serve  # noqa: E402
 from tests.wan_checkpoint import write_official  # noqa: E402
 

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="needs torch; make test-wan")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from s2v_model.contract import RendererMissing  # noqa: E402
-from s2v_model.wan import weights  # noqa: E402
+from s2v_model.wan import layout, weights  # noqa: E402
 from s2v_model.wan.config import TINY, ModelConfig  # noqa: E402
 from s2v_model.wan.digests import weights_digest  # noqa: E402
 from s2v_model.wan.names import transformer_name  # noqa: E402
@@ -32,7 +32,7 @@ def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load_all(folder: Path) -> dict[str, torch.nn.Module]:
     """Every model of a checkpoint, in float32."""
-    checkpoint = weights.open_checkpoint(folder)
+    checkpoint = layout.open_checkpoint(folder)
     return {
         "transformer": weights.load_transformer(checkpoint, working=torch.float32, device=CPU),
         "vae": weights.load_vae(checkpoint, device=CPU),
@@ -57,7 +57,7 @@ def test_both_layouts_give_the_weights_that_were_written(write, tmp_path):
 
 def test_the_tokenizer_reads_from_its_folder(official):
     """Words become tokens with the end mark behind them, without any hub."""
-    tokenizer = weights.load_tokenizer(weights.open_checkpoint(official))
+    tokenizer = weights.load_tokenizer(layout.open_checkpoint(official))
     assert tokenizer("a person talks").input_ids == [3, 4, 5, 1]
 
 
@@ -173,10 +173,10 @@ def test_another_networks_config_is_refused(tmp_path):
 def test_the_digest_is_of_contents_and_names(official, tmp_path):
     """The same files elsewhere give the same digest; one changed byte gives another; a remembered digest is used."""
     copy = write_official(tmp_path / "copy")
-    files = weights.open_checkpoint(official).files
+    files = layout.open_checkpoint(official).files
     first = weights_digest(files, official, tmp_path / "memory.json")
     assert weights_digest(files, official, tmp_path / "memory.json") == first
-    copied = weights.open_checkpoint(copy)
+    copied = layout.open_checkpoint(copy)
     for path in copied.files:  # pickles carry a time of their own
         path.write_bytes((official / path.relative_to(copy)).read_bytes())
     assert weights_digest(copied.files, copy, None) == first
@@ -187,9 +187,9 @@ def test_the_digest_is_of_contents_and_names(official, tmp_path):
 MEASURE = """
 import resource, sys, torch
 from pathlib import Path
-from s2v_model.wan import weights
+from s2v_model.wan import layout, weights
 from s2v_model.wan.tensor_files import Stored
-checkpoint = weights.Checkpoint(
+checkpoint = layout.Checkpoint(
     folder=Path(sys.argv[1]), transformer=(Path(sys.argv[1]) / "diffusion_pytorch_model.safetensors",),
     transformer_config=Path(sys.argv[1]) / "config.json", vae=(), text_encoder=(), tokenizer=Path(), audio_encoder=(),
     audio_config=Path())
