@@ -249,8 +249,8 @@ def _teeth(
     round_off = 1 - 0.13 * np.abs(2 * along - 1) ** 2.6
     edge = np.where(right, tall[1][which], tall[0][which]) * round_off - bend * x**2
     alpha = 1 / (1 + np.exp(np.clip((y - edge) / 0.007, -60, 60))) * (1 - smoothstep(aside, 0.36, 0.50))
-    seam = np.exp(-((np.minimum(along, 1 - along) * wide / 0.0045) ** 2)) * smoothstep(y, 0.0, 0.10)
-    shade = (1 - 0.42 * smoothstep(aside, 0.06, 0.44)) * (1 - 0.10 * seam) * (1 - 0.07 * np.abs(2 * along - 1) ** 2)
+    seam = np.exp(-((np.minimum(along, 1 - along) * wide / 0.0055) ** 2)) * smoothstep(y, 0.0, 0.08)
+    shade = (1 - 0.42 * smoothstep(aside, 0.06, 0.44)) * (1 - 0.26 * seam) * (1 - 0.07 * np.abs(2 * along - 1) ** 2)
     below_gum = 0.74 + 0.26 * smoothstep(y, 0, 0.08)
     tip = 1 - 0.08 * np.clip((y - edge + 0.03) / 0.03, 0, 1)
     gleam = (

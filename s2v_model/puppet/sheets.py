@@ -38,7 +38,7 @@ class _Weights:
         self.upper_edge, self.lower_edge = np.isin(index, mesh.UPPER_INNER), np.isin(index, mesh.LOWER_INNER)
         self.side = np.sign(self.x)
         # 1 in the middle of the lips, 0 at the corners.
-        self.arc = np.clip(1 - np.clip(np.abs(self.x) / half, 0, 1) ** 2.0, 0, 1) ** 0.75
+        self.arc = np.clip(1 - np.clip(np.abs(self.x) / half, 0, 1) ** 2.0, 0, 1) ** 0.68
         self.corner = np.exp(-((np.abs(self.x) - half) ** 2) / (2 * 0.10**2) - self.y**2 / (2 * 0.09**2))
         near = np.clip(np.abs(self.y) - 0.05, 0, None) ** 2 / (2 * 0.09**2)
         beside = np.clip(np.abs(self.x) - half, 0, None) ** 2 / (2 * 0.17**2)
