@@ -29,6 +29,8 @@ _UPPER, _LOWER = list(mesh.UPPER_INNER), list(mesh.LOWER_INNER)
 _FACE = slice(0, len(PARAMETERS))
 _HEAD = slice(CHANNEL[HEAD_PARAMETERS[0]], CHANNEL[HEAD_PARAMETERS[-1]] + 1)
 _HEAD_LIMITS = np.array(HEAD_LIMITS, np.float32)
+_SLIT = 0.006
+"""Lips less far apart, relative, are closed."""
 _Box = tuple[slice, slice, Float32Array]
 """Rows and columns of the frame, and the stack at every pixel of them."""
 _JAW, _ROUND, _PRESS, _FV = (PARAMETERS.index(name) for name in ("jaw", "round", "press", "fv"))
@@ -242,6 +244,9 @@ class Painter:
         rows, columns, stack = box
         target = self._rgba[rows, columns]
         parted = float(np.clip((lips.opening - 0.010) / 0.03, 0, 1))
+        if rig.mouth.line:
+            # Lines do not fade: they are the drawing's own, or drawn anew around the opening.
+            parted = float(lips.opening > _SLIT)
         open_mouthed = rig.shape.gap > _PARTED
         healing = max(parted, 1.0 if open_mouthed else 0.0) * lips.activity
         source = stack[..., :2] + (stack[..., 2:4] - stack[..., :2]) * self._share_below(stack[..., 4:], lips)
@@ -274,7 +279,7 @@ class Painter:
         target[..., :3] = target[..., :3] * (1 - alpha) + self._rig.mouth.cavity * alpha
 
     def _draw_inside(self, box: _Box, lips: _Lips, tongue: float) -> None:
-        if lips.opening <= 0.006:
+        if lips.opening <= _SLIT:
             return
         rig = self._rig
         unit = rig.shape.unit
@@ -282,7 +287,8 @@ class Painter:
         target = self._rgba[rows, columns]
         outline = self._to_frame(_CURVE @ np.concatenate([lips.upper, lips.lower[-2:0:-1]]))
         outline -= [columns.start, rows.start]
-        fade = float(np.clip((lips.opening - 0.006) / 0.02, 0, 1)) * lips.activity
+        is_drawn = rig.mouth.line > 0
+        fade = 1.0 if is_drawn else float(np.clip((lips.opening - _SLIT) / 0.02, 0, 1)) * lips.activity
         margin = int(0.03 * unit) + 4
         left, top = np.maximum(np.floor(outline.min(0)).astype(int) - margin, 0)
         right, bottom = np.minimum(np.ceil(outline.max(0)).astype(int) + margin, target.shape[1::-1])
@@ -296,9 +302,12 @@ class Painter:
         scale = float(lips.upper[-1, 0] - lips.upper[0, 0]) / rig.shape.slit_width
         opening = Opening(jaw=lips.jaw, width_scale=scale, tongue=tongue, pucker=lips.pucker)
         inside = paint(rig.mouth, stack[top:bottom, left:right, 4:], opening)
-        # The lips shade what lies just behind them.
-        darkest, slope, start = (0.50, 1.35, 0.30) if rig.mouth.own is None else (0.60, 1.3, 0.3)
-        inside *= (darkest + (1 - darkest) * np.clip(depth * slope - start, 0, 1))[..., None]
+        if is_drawn:
+            _draw_line(inside, alpha, outline - [left, top], rig.mouth.line * unit, rig.mouth.cavity * 0.5)
+        else:
+            # The lips shade what lies just behind them.
+            darkest, slope, start = (0.50, 1.35, 0.30) if rig.mouth.own is None else (0.60, 1.3, 0.3)
+            inside *= (darkest + (1 - darkest) * np.clip(depth * slope - start, 0, 1))[..., None]
         part = target[top:bottom, left:right, :3]
         blended = part * (1 - alpha[..., None]) + inside * alpha[..., None]
         part[:] = np.clip(blended, 0, 255).astype(np.uint8)
@@ -323,7 +332,20 @@ class Painter:
             skin = cv2.remap(self._rig.lids, near, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             drawn += (skin[..., :3] - drawn) * sight.skin[..., None]
         drawn *= sight.light[..., None]
-        self._rgba[rows, columns, :3] = drawn
+        # Large eyes of a drawing reach into its mouth, and folds of the skin into the eye's surroundings.
+        touched = (sight.shift != 0).any(-1) | (sight.skin > 0) | (sight.light < 0.995)
+        np.copyto(self._rgba[rows, columns, :3], drawn, where=touched[..., None], casting="unsafe")
+
+
+def _draw_line(
+    inside: Float32Array, alpha: Float32Array, outline: FloatArray, thick_px: float, colour: Float32Array
+) -> None:
+    """The line that a drawing has around its mouth, into the colours and their alpha."""
+    stroke = np.zeros(alpha.shape, np.uint8)
+    cv2.polylines(stroke, [np.int32(outline * 64)], True, 255, max(1, round(thick_px)), cv2.LINE_AA, 6)
+    share = stroke.astype(np.float32) / 255
+    inside += (colour - inside) * share[..., None]
+    np.maximum(alpha, share, out=alpha)
 
 
 def _blurred(mask: UInt8Array, sigma: float) -> Float32Array:

@@ -104,11 +104,11 @@ def _closures(w: _Weights, gap: float, upper: FloatArray, lower: FloatArray) -> 
     for sheet in (upper, lower):
         _of(sheet, "press")[:] -= 0.75 * gap * _of(sheet, "jaw")
         _of(sheet, "fv")[:] -= 0.62 * gap * _of(sheet, "jaw")
-        _of(sheet, "round")[:] -= 0.30 * gap * _of(sheet, "jaw")
+        _of(sheet, "round")[:] -= 0.30 * min(gap, 0.12) * _of(sheet, "jaw")
         # A broad smile that shuts grows narrower, and its corners come down.
         _of(sheet, "press")[:, 0] -= np.clip(w.x, -0.34, 0.34) * w.lips * min(0.14, gap)
         _of(sheet, "press")[:, 1] += 0.20 * gap * w.corner
-    _of(upper, "round")[:, 1] += np.where(w.upper, 0.25 * gap * w.arc, 0)
+    _of(upper, "round")[:, 1] += np.where(w.upper, 0.25 * min(gap, 0.12) * w.arc, 0)
 
 
 def _bared(w: _Weights, upper: FloatArray, lower: FloatArray) -> None:
