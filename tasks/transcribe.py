@@ -26,7 +26,7 @@ from tasks.media.wav import map_speech
 
 Int16Array = npt.NDArray[np.int16]
 
-REVISION = 1
+REVISION = 2
 AROUND = Fraction(3, 20)
 """Seconds of sound that an aligner is given on both sides of a cue: cue times are rough."""
 WORDLESS_SECONDS = Fraction(3, 10)
@@ -202,7 +202,8 @@ def _passage(speech: Int16Array, cue: CaptionCue, words: tuple[str, ...], langua
     origin = max(Fraction(0), cue.span.start - AROUND)
     first = index_at(origin, SPEECH_RATE_HZ)
     pcm = speech[first : index_at(cue.span.end + AROUND, SPEECH_RATE_HZ)]
-    aligned = aligner.align(pcm.astype(np.float32) * np.float32(1 / 32768), words, language=language)
+    told = tuple(word.span.shifted(-origin) for word in cue.words) if _has_times(cue, words) else None
+    aligned = aligner.align(pcm.astype(np.float32) * np.float32(1 / 32768), words, language=language, times=told)
     is_measured = 2 * sum(word.is_measured for word in aligned) > len(aligned)
     if not is_measured:
         return _spread(cue, words)
@@ -213,9 +214,13 @@ def _passage(speech: Int16Array, cue: CaptionCue, words: tuple[str, ...], langua
     )
 
 
+def _has_times(cue: CaptionCue, words: tuple[str, ...]) -> bool:
+    return tuple(word.text for word in cue.words) == words
+
+
 def _spread(cue: CaptionCue, words: tuple[str, ...]) -> _Passage:
     """Words at the times that came with the cue, else by their length, on a grid of 10 ms; sounds stay unknown."""
-    if tuple(word.text for word in cue.words) == words:
+    if _has_times(cue, words):
         return _Passage(cue, cue.words, None)
     lengths = [len(word) + 1 for word in words]
     total = sum(lengths)

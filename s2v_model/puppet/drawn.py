@@ -17,7 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _FLAT_LEVELS, _FLAT_SHARE = 5, 0.72
 """A drawing is flat where this share of the face varies by no more levels from pixel to pixel."""
-_OTHER_THAN_SKIN = 28
+OTHER_THAN_SKIN = 28
 _WHITE = 190
 _REACH = (0.60, 0.52)
 """Half of the window about an eye's place in the mesh, relative."""
@@ -39,9 +39,14 @@ def find_drawn_eyes(rgb: UInt8Array, shape: Shape) -> tuple[DrawnEye, ...] | Non
     """The eyes of a flat drawing (those that can be told from the skin); None for any other picture."""
     if not is_flat_drawing(rgb, shape):
         return None
-    skin = _commonest(rgb[_face_mask(rgb, shape) > 0])
+    skin = skin_of(rgb, shape)
     found = (_eye(rgb, shape, skin, ids) for ids in mesh.EYES)
     return tuple(eye for eye in found if eye is not None)
+
+
+def skin_of(rgb: UInt8Array, shape: Shape) -> FloatArray:
+    """The colour of a flat drawing's face: (3,)."""
+    return _commonest(rgb[_face_mask(rgb, shape) > 0])
 
 
 def _face_mask(rgb: UInt8Array, shape: Shape) -> UInt8Array:
@@ -74,7 +79,7 @@ def _eye(rgb: UInt8Array, shape: Shape, skin: FloatArray, ids: dict[str, tuple[i
     part = rgb[top:bottom, left:right]
     if min(part.shape[:2]) < 8:
         return None
-    differs = np.abs(part.astype(float) - skin).max(2) > _OTHER_THAN_SKIN
+    differs = np.abs(part.astype(float) - skin).max(2) > OTHER_THAN_SKIN
     white = differs & (part.min(2) > _WHITE) & (np.ptp(part, axis=2) < 45)
     # The white of the eye tells it from a brow that touches it; eyes without any white are taken whole.
     for wanted, hull in ((white, True), (differs, False)):

@@ -116,10 +116,11 @@ def look(eye: Eye, local: Float32Array, *, closed: float, gaze: float, lower_gaz
         shift[..., 0] -= seen * np.float32(GAZE_WAY * gaze)
         shift[..., 1] -= seen * np.float32(0.6 * GAZE_WAY * lower_gaze)
     skin = np.clip((y - top) / (above - top + np.float32(1e-4)), 0, 1) * (y < lid) * strength
-    line = np.exp(-(((y - lid) / np.float32(0.028 * eye.width)) ** 2)) * strength
+    dark, thick = (0.42, 0.028) if eye.skin is None else (0.92, 0.055)
+    line = np.exp(-(((y - lid) / np.float32(thick * eye.width)) ** 2)) * strength
     # The lid is rounded: darker towards the lashes, which draw a line.
     round_lid = np.where(y < lid, part, 0) ** 2 * strength
-    light = (1 - np.float32(0.10 * closed) * round_lid) * (1 - np.float32(0.42 * min(1.0, 1.5 * closed)) * line)
+    light = (1 - np.float32(0.10 * closed) * round_lid) * (1 - np.float32(dark * min(1.0, 1.5 * closed)) * line)
     share = skin * np.float32(_PLAIN_LID * min(1.0, 1.6 * closed) if eye.skin is None else min(1.0, 12 * closed))
     return Sight(shift, np.asarray(share, np.float32), np.asarray(light, np.float32))
 

@@ -93,7 +93,7 @@ class Inverter:
     def __init__(self, grid: Grid, iterations: int) -> None:
         columns, rows = np.meshgrid(np.arange(grid.columns), np.arange(grid.rows))
         self._index = np.stack([columns, rows], -1).astype(np.float32)
-        self._at = np.empty_like(self._index)
+        self._at, self._before = np.empty_like(self._index), np.empty_like(self._index)
         self._scale = 1 / grid.step
         self._iterations = iterations
 
@@ -101,9 +101,12 @@ class Inverter:
         """Fill `backward` so that backward(p) = -forward(p + backward(p)); both (rows, columns, 2), px."""
         np.negative(forward, out=backward)
         for _ in range(self._iterations):
+            np.copyto(self._before, backward)
             cv2.scaleAdd(backward, self._scale, self._index, dst=self._at)
             cv2.remap(forward, self._at, None, cv2.INTER_LINEAR, dst=backward, borderMode=cv2.BORDER_REPLICATE)
             np.negative(backward, out=backward)
+        # Where a field is too steep the steps swing to and fro, about the middle of the last two.
+        cv2.addWeighted(backward, 0.5, self._before, 0.5, 0, dst=backward)
 
 
 def weighted_sum(bases: Float32Array, weights: Float32Array, out: Float32Array) -> None:

@@ -62,6 +62,8 @@ class Mouth:
     width: float
     """Of the slit, relative."""
     gap: float
+    line: float
+    """Thickness of the line around a flat drawing's mouth, relative; 0 for any other picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +80,10 @@ class Opening:
     """1 hides the teeth behind rounded lips."""
 
 
-def build_mouth(rgb: UInt8Array, shape: Shape) -> Mouth:
-    """The mouth of the portrait `rgb`, lit as its skin is."""
+def build_mouth(rgb: UInt8Array, shape: Shape, *, line_px: float = 0.0) -> Mouth:
+    """The mouth of the portrait `rgb`, lit as its skin is; `line_px`: of a flat drawing, how thick its lines are."""
+    if line_px:
+        return _drawn_mouth(shape, line_px)
     white, skin = _light(rgb, shape)
     luma = float(white @ _LUMA)
     colour = float(smoothstep(np.ptp(skin) / (skin.max() + 1), 0.03, 0.18))
@@ -116,6 +120,32 @@ def build_mouth(rgb: UInt8Array, shape: Shape) -> Mouth:
         own_upper_only=upper_only,
         width=width,
         gap=shape.gap,
+        line=0.0,
+    )
+
+
+def _drawn_mouth(shape: Shape, line_px: float) -> Mouth:
+    """Of a flat drawing: a white bar, a red tongue, a dark ground, each of one colour."""
+    scale, width = _TEXELS_PER_PX * shape.unit, shape.slit_width
+    x, y, column0 = _canvas(scale, width)
+    bar = 1 / (1 + np.exp(np.clip((y - 0.17 + 0.18 * x**2) / 0.007, -60, 60)))
+    round_tongue = 1 / (1 + np.exp(np.clip(((x / 0.36) ** 2 + ((y - 0.42) / 0.34) ** 2 - 1) / 0.03, -60, 60)))
+
+    def area(colour: tuple[float, float, float], alpha: FloatArray) -> Texture:
+        rgba = np.dstack([np.broadcast_to(colour, (*alpha.shape, 3)), alpha]).astype(np.float32)
+        return Texture(rgba=rgba, column0=column0, row0=0.0, scale=scale)
+
+    return Mouth(
+        upper_teeth=area((250.0, 248.0, 240.0), bar),
+        lower_teeth=area((0.0, 0.0, 0.0), np.zeros_like(bar)),
+        tongue=area((222.0, 84.0, 80.0), round_tongue),
+        cavity=np.array([62.0, 16.0, 20.0], np.float32),
+        own=None,
+        own_split=0.0,
+        own_upper_only=False,
+        width=width,
+        gap=shape.gap,
+        line=line_px / shape.unit,
     )
 
 
@@ -249,8 +279,8 @@ def _teeth(
     round_off = 1 - 0.13 * np.abs(2 * along - 1) ** 2.6
     edge = np.where(right, tall[1][which], tall[0][which]) * round_off - bend * x**2
     alpha = 1 / (1 + np.exp(np.clip((y - edge) / 0.007, -60, 60))) * (1 - smoothstep(aside, 0.36, 0.50))
-    seam = np.exp(-((np.minimum(along, 1 - along) * wide / 0.0045) ** 2)) * smoothstep(y, 0.0, 0.10)
-    shade = (1 - 0.42 * smoothstep(aside, 0.06, 0.44)) * (1 - 0.10 * seam) * (1 - 0.07 * np.abs(2 * along - 1) ** 2)
+    seam = np.exp(-((np.minimum(along, 1 - along) * wide / 0.0055) ** 2)) * smoothstep(y, 0.0, 0.08)
+    shade = (1 - 0.42 * smoothstep(aside, 0.06, 0.44)) * (1 - 0.26 * seam) * (1 - 0.07 * np.abs(2 * along - 1) ** 2)
     below_gum = 0.74 + 0.26 * smoothstep(y, 0, 0.08)
     tip = 1 - 0.08 * np.clip((y - edge + 0.03) / 0.03, 0, 1)
     gleam = (

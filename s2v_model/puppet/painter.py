@@ -29,6 +29,10 @@ _UPPER, _LOWER = list(mesh.UPPER_INNER), list(mesh.LOWER_INNER)
 _FACE = slice(0, len(PARAMETERS))
 _HEAD = slice(CHANNEL[HEAD_PARAMETERS[0]], CHANNEL[HEAD_PARAMETERS[-1]] + 1)
 _HEAD_LIMITS = np.array(HEAD_LIMITS, np.float32)
+_SLIT = 0.006
+"""Lips less far apart, relative, are closed."""
+_Box = tuple[slice, slice, Float32Array]
+"""Rows and columns of the frame, and the stack at every pixel of them."""
 _JAW, _ROUND, _PRESS, _FV = (PARAMETERS.index(name) for name in ("jaw", "round", "press", "fv"))
 
 
@@ -91,8 +95,10 @@ class Painter:
                 dst=self._rgba[part],
                 borderMode=cv2.BORDER_REPLICATE,
             )
+        mouth = self._draw_lips(lips)
         self._shade(pose[_FACE])
-        self._paint_mouth(lips, float(pose[CHANNEL["tongue"]]))
+        if mouth is not None:
+            self._draw_inside(mouth, lips, float(pose[CHANNEL["tongue"]]))
         for eye in rig.eyes:
             self._paint_eye(eye, pose)
         for run in rig.backdrop.runs:
@@ -158,7 +164,7 @@ class Painter:
         cv2.resize(source, rig.face_grid.size_px, dst=self._map[y0:y1, x0:x1], interpolation=cv2.INTER_LINEAR)
 
     def _shade(self, pose: Float32Array) -> None:
-        """Darken the folds and hollows; must come before the mouth, whose inside is lit by itself."""
+        """Darken the folds and hollows; must come after the lips and before the mouth's inside, which is lit by itself."""
         rig, grid = self._rig, self._rig.face_grid
         weighted_sum(rig.shade_fields, np.clip(pose, 0, 1), self._dark)
         if float(self._dark.max()) < 0.004:
@@ -196,7 +202,7 @@ class Painter:
         middle = cv2.remap(line, column, np.zeros_like(column), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         outside = np.maximum(np.maximum(local[..., 0] - np.float32(end), np.float32(start) - local[..., 0]), 0)
         soft = np.float32(max(1 / self._rig.shape.unit, 0.006))
-        share = (local[..., 1] - middle) / (soft + outside * np.float32(0.9)) * np.float32(0.5) + np.float32(0.5)
+        share = (local[..., 1] - middle) / (soft + outside * np.float32(1.4)) * np.float32(0.5) + np.float32(0.5)
         return np.asarray(np.clip(share, 0, 1)[..., None], np.float32)
 
     def _to_frame(self, local: FloatArray) -> FloatArray:
@@ -206,7 +212,7 @@ class Painter:
         moved = cv2.remap(self._turn, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(px + moved[0])
 
-    def _box(self, local: FloatArray, margin: float) -> tuple[slice, slice, Float32Array] | None:
+    def _box(self, local: FloatArray, margin: float) -> _Box | None:
         """The frame's rows and columns around points, and the stack at every pixel of them; None outside the frame."""
         grid, rig = self._rig.face_grid, self._rig
         px = self._to_frame(local)
@@ -226,29 +232,31 @@ class Painter:
             return None
         return rows, columns, full[step : step + rows.stop - rows.start, step : step + columns.stop - columns.start]
 
-    def _paint_mouth(self, lips: _Lips, tongue: float) -> None:
+    def _draw_lips(self, lips: _Lips) -> _Box | None:
+        """The lips and the skin about them, sharply parted; where the mouth lies, None where nothing of it moves."""
         rig = self._rig
         if lips.activity <= 0:
-            return
+            return None
         outer = rig.shape.local[list(mesh.UPPER_OUTER + mesh.LOWER_OUTER)]
         box = self._box(np.concatenate([lips.upper, lips.lower, outer]), 0.10)
         if box is None:
-            return
+            return None
         rows, columns, stack = box
         target = self._rgba[rows, columns]
         parted = float(np.clip((lips.opening - 0.010) / 0.03, 0, 1))
+        if rig.mouth.line:
+            # Lines do not fade: they are the drawing's own, or drawn anew around the opening.
+            parted = float(lips.opening > _SLIT)
         open_mouthed = rig.shape.gap > _PARTED
         healing = max(parted, 1.0 if open_mouthed else 0.0) * lips.activity
         source = stack[..., :2] + (stack[..., 2:4] - stack[..., :2]) * self._share_below(stack[..., 4:], lips)
-        self._draw_lips(target, source, healing)
-        corner = np.array([columns.start, rows.start], float)
+        self._draw_healed(target, source, healing)
         if open_mouthed and parted < 1:
-            self._draw_contact(target, self._to_frame((lips.upper + lips.lower) / 2) - corner, (1 - parted) * healing)
-        if lips.opening > 0.006:
-            outline = self._to_frame(np.concatenate([_CURVE @ lips.upper, (_CURVE @ lips.lower)[::-1]])) - corner
-            self._draw_inside(target, stack[..., 4:], outline, lips, tongue)
+            line = self._to_frame((lips.upper + lips.lower) / 2) - [columns.start, rows.start]
+            self._draw_contact(target, line, (1 - parted) * healing)
+        return box
 
-    def _draw_lips(self, target: UInt8Array, source: Float32Array, healing: float) -> None:
+    def _draw_healed(self, target: UInt8Array, source: Float32Array, healing: float) -> None:
         rig = self._rig
         if healing <= 0:
             plain = cv2.remap(rig.texture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -270,12 +278,17 @@ class Painter:
         alpha = (soft * np.float32(0.75 * strength / 255))[..., None]
         target[..., :3] = target[..., :3] * (1 - alpha) + self._rig.mouth.cavity * alpha
 
-    def _draw_inside(
-        self, target: UInt8Array, local: Float32Array, outline: FloatArray, lips: _Lips, tongue: float
-    ) -> None:
+    def _draw_inside(self, box: _Box, lips: _Lips, tongue: float) -> None:
+        if lips.opening <= _SLIT:
+            return
         rig = self._rig
         unit = rig.shape.unit
-        fade = float(np.clip((lips.opening - 0.006) / 0.02, 0, 1)) * lips.activity
+        rows, columns, stack = box
+        target = self._rgba[rows, columns]
+        outline = self._to_frame(_CURVE @ np.concatenate([lips.upper, lips.lower[-2:0:-1]]))
+        outline -= [columns.start, rows.start]
+        is_drawn = rig.mouth.line > 0
+        fade = 1.0 if is_drawn else float(np.clip((lips.opening - _SLIT) / 0.02, 0, 1)) * lips.activity
         margin = int(0.03 * unit) + 4
         left, top = np.maximum(np.floor(outline.min(0)).astype(int) - margin, 0)
         right, bottom = np.minimum(np.ceil(outline.max(0)).astype(int) + margin, target.shape[1::-1])
@@ -288,10 +301,13 @@ class Painter:
         depth /= max(float(depth.max()), 1.0)
         scale = float(lips.upper[-1, 0] - lips.upper[0, 0]) / rig.shape.slit_width
         opening = Opening(jaw=lips.jaw, width_scale=scale, tongue=tongue, pucker=lips.pucker)
-        inside = paint(rig.mouth, local[top:bottom, left:right], opening)
-        # The lips shade what lies just behind them.
-        darkest, slope, start = (0.50, 1.35, 0.30) if rig.mouth.own is None else (0.60, 1.3, 0.3)
-        inside *= (darkest + (1 - darkest) * np.clip(depth * slope - start, 0, 1))[..., None]
+        inside = paint(rig.mouth, stack[top:bottom, left:right, 4:], opening)
+        if is_drawn:
+            _draw_line(inside, alpha, outline - [left, top], rig.mouth.line * unit, rig.mouth.cavity * 0.5)
+        else:
+            # The lips shade what lies just behind them.
+            darkest, slope, start = (0.50, 1.35, 0.30) if rig.mouth.own is None else (0.60, 1.3, 0.3)
+            inside *= (darkest + (1 - darkest) * np.clip(depth * slope - start, 0, 1))[..., None]
         part = target[top:bottom, left:right, :3]
         blended = part * (1 - alpha[..., None]) + inside * alpha[..., None]
         part[:] = np.clip(blended, 0, 255).astype(np.uint8)
@@ -316,7 +332,20 @@ class Painter:
             skin = cv2.remap(self._rig.lids, near, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             drawn += (skin[..., :3] - drawn) * sight.skin[..., None]
         drawn *= sight.light[..., None]
-        self._rgba[rows, columns, :3] = drawn
+        # Large eyes of a drawing reach into its mouth, and folds of the skin into the eye's surroundings.
+        touched = (sight.shift != 0).any(-1) | (sight.skin > 0) | (sight.light < 0.995)
+        np.copyto(self._rgba[rows, columns, :3], drawn, where=touched[..., None], casting="unsafe")
+
+
+def _draw_line(
+    inside: Float32Array, alpha: Float32Array, outline: FloatArray, thick_px: float, colour: Float32Array
+) -> None:
+    """The line that a drawing has around its mouth, into the colours and their alpha."""
+    stroke = np.zeros(alpha.shape, np.uint8)
+    cv2.polylines(stroke, [np.int32(outline * 64)], True, 255, max(1, round(thick_px)), cv2.LINE_AA, 6)
+    share = stroke.astype(np.float32) / 255
+    inside += (colour - inside) * share[..., None]
+    np.maximum(alpha, share, out=alpha)
 
 
 def _blurred(mask: UInt8Array, sigma: float) -> Float32Array:
@@ -330,15 +359,15 @@ def _blurred(mask: UInt8Array, sigma: float) -> Float32Array:
 
 
 def _curve_weights(count: int, parts: int = 6) -> FloatArray:
-    """(curve points, count): the Catmull-Rom curve through `count` points is this times them."""
+    """(curve points, count): the closed Catmull-Rom curve through `count` points is this times them."""
     points = np.eye(count)
-    ends = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
     t = np.linspace(0, 1, parts, endpoint=False)[:, None]
     pieces = []
-    for k in range(1, len(ends) - 2):
-        a, b, c, d = ends[k - 1 : k + 3]
+    for k in range(count):
+        a, b, c, d = (points[(k + step) % count] for step in (-1, 0, 1, 2))
         pieces.append(0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3))
-    return np.vstack([*pieces, points[-1:]])
+    return np.vstack(pieces)
 
 
-_CURVE = _curve_weights(len(mesh.UPPER_INNER))
+_CURVE = _curve_weights(2 * len(mesh.UPPER_INNER) - 2)
+"""Closed, so that the corners of the mouth are round."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.drawn import is_flat_drawing
+from s2v_model.puppet.drawn_mouth import DrawnMouth, find_drawn_mouth
 from s2v_model.puppet.eyes import Eye, measure_eyes, shut_eyes
 from s2v_model.puppet.fields import Grid, Spline, covering
 from s2v_model.puppet.head import HEAD_LIMITS, head_bases
@@ -63,6 +64,9 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     """The rig of the face `points` (468, 3) in `rgb` (height, width, 3), both in px of the frame."""
     height, width = rgb.shape[:2]
     shape = measure(rgb, points)
+    is_flat = is_flat_drawing(rgb, shape)
+    drawn = find_drawn_mouth(rgb, shape) if is_flat else None
+    shape = shape if drawn is None else drawn.shape
     upper_points, lower_points = displacements(shape)
     face_grid, anchors = _face_grid(shape, width, height)
     upper_fields, lower_fields = _fields(shape, face_grid, anchors, upper_points, lower_points)
@@ -71,11 +75,11 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     turns = head_bases(shape, head_grid)
     backdrop = build_backdrop(rgb, segmenter.matte(rgb, shape), _reach(shape, turns, head_grid, face_grid, rgb))
     person = backdrop.person
-    healed_rgb = np.dstack([_healed(np.ascontiguousarray(person[..., :3]), shape), person[..., 3]])
+    healed_rgb = np.dstack([_healed(np.ascontiguousarray(person[..., :3]), shape, drawn), person[..., 3]])
     healed, healed_at = _around(doubled(healed_rgb), shape, mesh.UPPER_OUTER + mesh.LOWER_OUTER)
     eyes = measure_eyes(rgb, shape)
     # Areas of one colour have no folds.
-    shades = shade_fields(shape, face_grid) * np.float32(not is_flat_drawing(rgb, shape))
+    shades = shade_fields(shape, face_grid) * np.float32(not is_flat)
     shut = shut_eyes(np.ascontiguousarray(person[..., :3]), shape, eyes)
     lids, lids_at = _around(doubled(np.dstack([shut, person[..., 3]])), shape, mesh.EYE_CORNERS_OUTER)
     return Rig(
@@ -94,7 +98,7 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
         texture=doubled(person),
         healed=healed,
         healed_at=healed_at,
-        mouth=build_mouth(rgb, shape),
+        mouth=build_mouth(rgb, shape, line_px=drawn.line_px if drawn is not None else 0.0),
         eyes=eyes,
         lids=lids,
         lids_at=lids_at,
@@ -148,12 +152,16 @@ def _reach(shape: Shape, turns: Float32Array, head_grid: Grid, face_grid: Grid, 
     return np.asarray(full)
 
 
-def _healed(rgb: UInt8Array, shape: Shape) -> UInt8Array:
+def _healed(rgb: UInt8Array, shape: Shape, drawn: DrawnMouth | None) -> UInt8Array:
+    """`rgb` with the slit of the mouth painted out."""
     upper, lower = list(mesh.UPPER_INNER), list(mesh.LOWER_INNER[-2:0:-1])
     outline = np.concatenate([shape.points[upper, :2], shape.points[lower, :2]])
     mask = np.zeros(rgb.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.int32(outline * 16)], 255, cv2.LINE_AA, 4)
     size = max(1, int(0.030 * shape.unit) | 1)
+    if drawn is not None:
+        # Nothing but the drawing's own lines: what is between them has one colour up to its edge.
+        mask, size = drawn.slit, 5
     mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
     x, y, width, height = cv2.boundingRect(mask)
     part = np.s_[max(0, y - 8) : y + height + 8, max(0, x - 8) : x + width + 8]

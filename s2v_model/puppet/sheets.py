@@ -38,7 +38,7 @@ class _Weights:
         self.upper_edge, self.lower_edge = np.isin(index, mesh.UPPER_INNER), np.isin(index, mesh.LOWER_INNER)
         self.side = np.sign(self.x)
         # 1 in the middle of the lips, 0 at the corners.
-        self.arc = np.clip(1 - np.clip(np.abs(self.x) / half, 0, 1) ** 2.0, 0, 1) ** 0.75
+        self.arc = np.clip(1 - np.clip(np.abs(self.x) / half, 0, 1) ** 2.0, 0, 1) ** 0.68
         self.corner = np.exp(-((np.abs(self.x) - half) ** 2) / (2 * 0.10**2) - self.y**2 / (2 * 0.09**2))
         near = np.clip(np.abs(self.y) - 0.05, 0, None) ** 2 / (2 * 0.09**2)
         beside = np.clip(np.abs(self.x) - half, 0, None) ** 2 / (2 * 0.17**2)
@@ -104,11 +104,11 @@ def _closures(w: _Weights, gap: float, upper: FloatArray, lower: FloatArray) -> 
     for sheet in (upper, lower):
         _of(sheet, "press")[:] -= 0.75 * gap * _of(sheet, "jaw")
         _of(sheet, "fv")[:] -= 0.62 * gap * _of(sheet, "jaw")
-        _of(sheet, "round")[:] -= 0.30 * gap * _of(sheet, "jaw")
+        _of(sheet, "round")[:] -= 0.30 * min(gap, 0.12) * _of(sheet, "jaw")
         # A broad smile that shuts grows narrower, and its corners come down.
         _of(sheet, "press")[:, 0] -= np.clip(w.x, -0.34, 0.34) * w.lips * min(0.14, gap)
         _of(sheet, "press")[:, 1] += 0.20 * gap * w.corner
-    _of(upper, "round")[:, 1] += np.where(w.upper, 0.25 * gap * w.arc, 0)
+    _of(upper, "round")[:, 1] += np.where(w.upper, 0.25 * min(gap, 0.12) * w.arc, 0)
 
 
 def _bared(w: _Weights, upper: FloatArray, lower: FloatArray) -> None:

@@ -25,9 +25,9 @@ _HOP = SPEECH_RATE_HZ // CONTROL_HZ
 _WINDOW, _FFT = 400, 512
 _FLOOR = 10 ** (-50 / 20)
 """Below -50 dBFS nothing is said."""
-_CLOSED_FROM, _CLOSED_AT = 0.18, 0.45
+_CLOSED_FROM, _CLOSED_AT = 0.14, 0.36
 """Probability of closed lips at which they begin to close, and at which they are closed."""
-_JAW_HIGH, _JAW_MARGIN = 0.20, 0.08
+_JAW_HIGH, _JAW_MARGIN = 0.24, 0.08
 """Jaw above which heard closures do not count."""
 _LOUDNESS_POWER, _GAIN_RANGE = 0.35, (0.35, 1.2)
 

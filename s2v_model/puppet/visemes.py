@@ -24,7 +24,7 @@ _JAW, _ROUND, _SPREAD, _PRESS, _FV, _LOWDN, _UPUP, _TONGUE = range(8)
 LEAD_SECONDS = 0.04
 """The mouth is on its way before the sound is heard."""
 
-_SHAPES: dict[str, tuple[float, ...]] = {
+SHAPES: dict[str, tuple[float, ...]] = {
     #        jaw   round spread press fv lowdn upup tongue
     "sil": (0.00, 0.00, 0.00, 0, 0, 0.00, 0.00, 0.0),
     "p": (0.00, 0.12, 0.00, 1, 0, 0.00, 0.00, 0.0),
@@ -157,7 +157,7 @@ def _add(shares: _Shares, time: FloatArray, start: float, end: float, shape: str
         # A short pause does not close the mouth.
         strength = 0.55 if length < 0.12 else 1.0
     dominance = strength * np.exp(-((np.maximum(away - length * 0.30, 0) / (length * 0.42 + 0.018)) ** 1.4))
-    target = np.array(_SHAPES[shape])
+    target = np.array(SHAPES[shape])
     target[[_PRESS, _FV]] = 0
     shares.blended[:] += dominance[:, None] * target
     shares.weight[:] += dominance

@@ -97,15 +97,28 @@ def test_words_that_were_not_said_are_spread(aligner, num_samples):
     assert not any(word.is_measured for word in aligned)
 
 
-def test_other_languages_are_spread_over_what_is_audible(aligner, voice):
-    """Times of Italian words follow the voice's own durations and skip a pause."""
+def test_other_languages_are_found_by_the_shapes_of_the_mouth(aligner, voice):
+    """Italian words and their sounds are found past a pause, with and without rough times of the words."""
     spoken = voice.speak("Vorrei prenotare un tavolo per due", "it/m3")
     speech = np.concatenate([np.zeros(RATE, np.float32), said(spoken), np.zeros(RATE, np.float32)])
     words = tuple(word.text for word in spoken.words)
-    aligned = aligner.align(speech, words, language="it-IT")
+    rough = tuple(word.span.shifted(Fraction(107 if k % 2 else 94, 100)) for k, word in enumerate(spoken.words))
+    for times, limit in ((None, 0.2), (rough, 0.1)):
+        aligned = aligner.align(speech, words, language="it-IT", times=times)
+        check(words, aligned, speech)
+        assert all(word.is_measured for word in aligned)
+        assert [len(word.phones) > 0 for word in aligned] == [True] * len(words)
+        errors = [abs(float(a.span.start - b.span.start) - 1) for a, b in zip(aligned, spoken.words, strict=True)]
+        assert max(errors) < limit
+
+
+def test_other_words_than_were_said_are_spread(aligner, voice):
+    """A text of another length and rhythm is not forced onto the sound."""
+    speech = said(voice.speak("Vorrei prenotare un tavolo per due", "it/m3"))
+    words = tuple("schwarze Katzen jagen nachts im Garten junge Mäuse und schlafen dann bis mittags".split())
+    aligned = aligner.align(speech, words, language="de")
     check(words, aligned, speech)
-    errors = [abs(float(a.span.start - b.span.start) - 1) for a, b in zip(aligned, spoken.words, strict=True)]
-    assert max(errors) < 0.2
+    assert not any(word.is_measured for word in aligned)
 
 
 def test_no_words_are_no_words(aligner):

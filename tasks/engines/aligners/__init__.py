@@ -40,12 +40,19 @@ class Aligner(Protocol):
         ...
 
     def align(
-        self, speech: Float32Array, words: tuple[str, ...], *, language: str = "en", watch: Watch | None = None
+        self,
+        speech: Float32Array,
+        words: tuple[str, ...],
+        *,
+        language: str = "en",
+        times: tuple[Span, ...] | None = None,
+        watch: Watch | None = None,
     ) -> tuple[AlignedWord, ...]:
         """One aligned word for each of `words`, in order, without overlap, within the speech.
 
-        speech: (n,) mono at 16 kHz, one speaker. language: BCP 47. Where words cannot be found in the sound - another
-        language than the engine's, other words than were said, noise - they are spread over it, and say so.
+        speech: (n,) mono at 16 kHz, one speaker. language: BCP 47. times: of each word, where a transcript tells them;
+        they may be a little off. Where words cannot be found in the sound - other words than were said, noise - they
+        are spread over it, and say so.
         """
         ...
 

@@ -1,7 +1,8 @@
 """Forced alignment of English words by pocketsphinx and its en-us acoustic model, both out of one package.
 
 In: mono speech at 16 kHz and the words said in it. Out: words and phones on the decoder's grid of 10 ms. Words that its
-dictionary lacks are pronounced by espeak-ng. Long speech is aligned in windows that slide along.
+dictionary lacks are pronounced by espeak-ng. Long speech is aligned in windows that slide along. Other languages are
+pronounced by espeak-ng and sought by the mouth's shapes (hearing.py).
 Knows no speakers; a text that does not fit the sound is spread over it.
 """
 
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s2v_model.contract import Watch
+from s2v_model.puppet.sounds import WEIGHTS
 from tasks.domain.errors import EngineMissing
 from tasks.domain.options import EngineId
 from tasks.domain.speech import Phone
@@ -26,12 +28,13 @@ from tasks.domain.timing import Span
 from tasks.engines import voices
 from tasks.engines.aligners import AlignedWord
 from tasks.engines.aligners.phonemes import ARPA_TO_IPA, SILENCE, arpa
-from tasks.engines.aligners.spreading import spread
+from tasks.engines.aligners.hearing import heard
+from tasks.engines.aligners.spreading import spread, spread_within
 
 _LOG = logging.getLogger(__name__)
 Float32Array = npt.NDArray[np.float32]
 
-REVISION = 1
+REVISION = 2
 RATE_HZ, GRID = 16_000, 100
 WINDOW_SECONDS = 20
 FILLS = (0.8, 0.6, 0.45)
@@ -40,6 +43,8 @@ KEEP = 0.75
 """... and only this share of them is kept: the last ones take up what is left of the window."""
 MAX_WORD_SECONDS = 4
 """A word that lasts longer was not said: the text does not fit the sound."""
+CUE_DOUBT, WORD_DOUBT = 1.0, 0.1
+"""Seconds by which sounds are off that were spread over a cue, and over a word whose time a transcript tells."""
 PRONOUNCER = "en-us/m3"
 MAX_SPELLING = 40
 """Letters of a word that are pronounced."""
@@ -76,12 +81,18 @@ class PocketsphinxAligner:
         self._lock = threading.Lock()
 
     def identity(self) -> EngineId:
-        """Weights: SHA-256 over the acoustic model and the dictionary."""
+        """Weights: SHA-256 over the acoustic model, the dictionary and the network that hears shapes."""
         version = metadata.version("pocketsphinx")
         return EngineId(role="aligner", name="pocketsphinx", version=f"{version}.{REVISION}", weights=self._weights)
 
     def align(
-        self, speech: Float32Array, words: tuple[str, ...], *, language: str = "en", watch: Watch | None = None
+        self,
+        speech: Float32Array,
+        words: tuple[str, ...],
+        *,
+        language: str = "en",
+        times: tuple[Span, ...] | None = None,
+        watch: Watch | None = None,
     ) -> tuple[AlignedWord, ...]:
         """See the Protocol."""
         if not words:
@@ -92,10 +103,11 @@ class PocketsphinxAligner:
                     found = self._found(speech, words, watch)
                 return _aligned(words, found, speech.size * GRID // RATE_HZ)
             except _NotFound as error:
-                _LOG.info("%d words are spread over %.1f s of speech: %s", len(words), speech.size / RATE_HZ, error)
+                _LOG.info("%d words are sought by their shapes in %.1f s: %s", len(words), speech.size / RATE_HZ, error)
         text = " ".join(words)
         spoken = self._pronouncer.speak(text[: voices.MAX_CHARACTERS], PRONOUNCER, language=language)
-        return spread(speech, words, spoken)
+        guesses = spread(speech, words, spoken) if times is None else spread_within(speech, words, spoken, times)
+        return heard(speech, guesses, unsure_seconds=CUE_DOUBT if times is None else WORD_DOUBT)
 
     def _found(self, speech: Float32Array, words: tuple[str, ...], watch: Watch | None) -> list[_Sound | None]:
         """A sound for each word; None for one without any ("-")."""
@@ -213,6 +225,7 @@ class PocketsphinxAligner:
         digest = hashlib.sha256()
         for path in sorted([*(folder / "en-us").iterdir(), folder / "cmudict-en-us.dict"]):
             digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+        digest.update(WEIGHTS.read_bytes())
         return digest.hexdigest()
 
 

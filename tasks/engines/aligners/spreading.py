@@ -39,6 +39,19 @@ def spread(speech: Float32Array, words: Sequence[str], spoken: Spoken) -> tuple[
     return tuple(aligned)
 
 
+def spread_within(
+    speech: Float32Array, words: Sequence[str], spoken: Spoken, times: Sequence[Span]
+) -> tuple[AlignedWord, ...]:
+    """As `spread`, but every word has a time, and only its sounds are spread over it."""
+    aligned, last, latest = [], Fraction(0), Fraction(speech.size * GRID // RATE_HZ, GRID)
+    for word, time, (_, phones) in zip(words, times, _shares(words, spoken), strict=True):
+        edges = (Fraction(round(instant * GRID), GRID) for instant in (time.start, time.end))
+        start, end = (min(max(last, edge), latest) for edge in edges)
+        span, last = Span(start, end), end
+        aligned.append(AlignedWord(text=word, span=span, phones=_within(span, phones), is_measured=False))
+    return tuple(aligned)
+
+
 def _audible_clock(speech: Float32Array) -> npt.NDArray[np.float64]:
     """(m + 1,): the share of audible time that has passed at each hundredth of a second; 0 to 1."""
     step = RATE_HZ // GRID
