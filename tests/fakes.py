@@ -152,6 +152,7 @@ class FlatRenderer:
 
 # --- engines of speech ------------------------------------------------------------------------------------------------
 
+import itertools  # noqa: E402
 from collections.abc import Collection  # noqa: E402
 from dataclasses import dataclass, field  # noqa: E402
 from fractions import Fraction  # noqa: E402
@@ -222,7 +223,7 @@ class EvenAligner:
         self.lengths.append(len(speech))
         hundredths = len(speech) * 100 // SPEECH_RATE_HZ
         edges = [Fraction(hundredths * place // max(1, len(words)), 100) for place in range(len(words) + 1)]
-        spans = [Span(start, end) for start, end in zip(edges, edges[1:], strict=False)]
+        spans = [Span(start, end) for start, end in itertools.pairwise(edges)]
         return tuple(
             AlignedWord(
                 text=word,

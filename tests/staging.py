@@ -52,7 +52,9 @@ class Bench:
             **fields,
         )
 
-    def spoken(self, line: str, speaker: str, length: float | Fraction, level: float = 0.1, **fields: Any) -> SpokenLine:
+    def spoken(
+        self, line: str, speaker: str, length: float | Fraction, level: float = 0.1, **fields: Any
+    ) -> SpokenLine:
         """A line of one speaker that lasts `length` seconds: a constant, so that one knows it again."""
         samples = np.full(round(length * SPEECH_RATE_HZ), level, np.float32)
         recording = self.recording(samples)
