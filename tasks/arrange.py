@@ -76,7 +76,7 @@ def arrange_script(
     for sound in spoken:
         by_line.setdefault(sound.line, []).append(sound)
     placed, shown = _Placed(), dict(pictures)
-    for line, following in zip(script.lines, [*script.lines[1:], None], strict=True):
+    for line, following in zip(script.lines, (*script.lines[1:], None), strict=False):
         placed = _place(placed, line, following, by_line.get(line.id, []))
     if not placed.utterances:
         raise ScriptError("nobody speaks in it.", where=title, remedy="Write at least one line as NAME: words.")

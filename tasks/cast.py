@@ -289,7 +289,7 @@ def keys_of(label: str, entries: Sequence[CastEntry], *, where: str) -> tuple[st
 
     Raises CastError for a label that the cast does not know.
     """
-    known = {name.casefold(): entry.key for entry in entries for name in (entry.name, entry.key) if name}
+    known = {_plain(name): entry.key for entry in entries for name in (entry.name, entry.key) if name}
     if key := known.get(_plain(label)):
         return (key,)
     parts = [part for part in _JOINT.split(label) if part]
@@ -302,7 +302,7 @@ def keys_of(label: str, entries: Sequence[CastEntry], *, where: str) -> tuple[st
 
 
 def _plain(label: str) -> str:
-    return " ".join(label.casefold().replace("_", " ").split()) if label else ""
+    return " ".join(label.casefold().replace("_", " ").split())
 
 
 def _as_key(label: str) -> str:

@@ -233,13 +233,14 @@ def _spread(cue: CaptionCue, words: tuple[str, ...]) -> _Passage:
 
 
 def _labels_of_tags(cues: Sequence[CaptionCue], heard: _Voices, keys: dict[str, str]) -> dict[str, str]:
-    """Which diarized voice each matching tag goes with, judged over the whole recording."""
-    together: dict[str, Counter[str]] = {}
+    """Which diarized voice each matching tag goes with, judged for each member of the cast over the whole recording."""
+    tags = {cue.speaker for cue in cues if cue.speaker is not None}
+    named = {tag: keys[tag.casefold()] for tag in tags if tag.casefold() in keys}
+    together: dict[str, Counter[str]] = {key: Counter() for key in named.values()}
     for cue in cues:
-        if cue.speaker is None or cue.speaker.casefold() not in keys:
-            continue
-        together.setdefault(cue.speaker, Counter()).update(heard.over(cue.span))
-    return {tag: voices.most_common(1)[0][0] for tag, voices in together.items() if voices}
+        if cue.speaker in named:
+            together[named[cue.speaker]].update(heard.over(cue.span))
+    return {tag: voices.most_common(1)[0][0] for tag, key in named.items() if (voices := together[key])}
 
 
 def _attributed(passage: _Passage, heard: _Voices, tags: dict[str, str]) -> list[Utterance]:

@@ -148,3 +148,154 @@ class FlatRenderer:
 
 
 # --- end of renderers -------------------------------------------------------------------------------------------------
+
+
+# --- engines of speech ------------------------------------------------------------------------------------------------
+
+import itertools  # noqa: E402
+from collections.abc import Collection  # noqa: E402
+from dataclasses import dataclass, field  # noqa: E402
+from fractions import Fraction  # noqa: E402
+
+from tasks.domain.errors import CastError  # noqa: E402
+from tasks.domain.options import EngineId  # noqa: E402
+from tasks.domain.speech import CaptionCue, Phone, Turn, Word  # noqa: E402
+from tasks.domain.timing import SPEECH_RATE_HZ, Span  # noqa: E402
+from tasks.engines.aligners import AlignedWord  # noqa: E402
+from tasks.engines.voices import Spoken, VoiceFacts  # noqa: E402
+
+Samples = np.ndarray
+
+
+@dataclass
+class KnownTurns:
+    """A diarizer that was told; keeps the hints that it was given."""
+
+    known: tuple[Turn, ...]
+    hints: list[int | None] = field(default_factory=list)
+
+    def identity(self) -> EngineId:
+        return EngineId(role="diarizer", name="known", version="1")
+
+    def turns(
+        self, speech: Samples, *, num_speakers: int | None = None, watch: Watch | None = None
+    ) -> tuple[Turn, ...]:
+        self.hints.append(num_speakers)
+        return self.known
+
+
+class LoudBlocks:
+    """Voice activity that takes every block of 20 ms with a sample in it for speech."""
+
+    def spans(self, speech: Samples, watch: Watch | None = None) -> list[tuple[int, int]]:
+        whole = np.abs(speech[: len(speech) // 320 * 320].reshape(-1, 320).astype(np.int32)).max(axis=1) > 30
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], whole.astype(np.int8), [0]]))) * 320
+        return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+@dataclass
+class KnownWords:
+    """A transcriber that was told."""
+
+    cues: tuple[CaptionCue, ...]
+
+    def identity(self) -> EngineId:
+        return EngineId(role="transcriber", name="known", version="1")
+
+    def transcribe(self, speech: Samples, *, language: str, watch: Watch) -> tuple[CaptionCue, ...]:
+        return self.cues
+
+
+@dataclass
+class EvenAligner:
+    """Gives every word the same time, on a grid of 10 ms, and one sound: its first letter."""
+
+    is_measured: bool = True
+    lengths: list[int] = field(default_factory=list)
+    """Samples of the speech that it was given."""
+
+    def identity(self) -> EngineId:
+        return EngineId(role="aligner", name="even", version="1")
+
+    def align(
+        self, speech: Samples, words: tuple[str, ...], *, language: str = "en", watch: Watch | None = None
+    ) -> tuple[AlignedWord, ...]:
+        self.lengths.append(len(speech))
+        hundredths = len(speech) * 100 // SPEECH_RATE_HZ
+        edges = [Fraction(hundredths * place // max(1, len(words)), 100) for place in range(len(words) + 1)]
+        spans = [Span(start, end) for start, end in itertools.pairwise(edges)]
+        return tuple(
+            AlignedWord(
+                text=word,
+                span=span,
+                phones=(Phone(symbol=word[0], span=span),) if span.duration else (),
+                is_measured=self.is_measured,
+            )
+            for word, span in zip(words, spans, strict=True)
+        )
+
+
+class HummingVoice:
+    """Hums for 0.2 s a word. Knows LANGUAGE/f1, f2, m1 and m2 in English and Italian; "..." says nothing."""
+
+    def __init__(self, level: float = 0.1, rate_hz: int = 22_050) -> None:
+        self.level, self.rate_hz = level, rate_hz
+
+    def identity(self) -> EngineId:
+        return EngineId(role="voice", name="hum", version="1")
+
+    def speak(
+        self,
+        text: str,
+        voice: str,
+        *,
+        language: str | None = None,
+        rate_wpm: int | None = None,
+        pitch: int | None = None,
+    ) -> Spoken:
+        self.resolve(voice, language or "en")
+        said = [] if text == "..." else text.split()
+        spans = [Span(Fraction(place, 5), Fraction(place + 1, 5)) for place in range(len(said))]
+        time = np.arange(len(said) * self.rate_hz // 5) / self.rate_hz
+        return Spoken(
+            speech=(self.level * np.sin(2 * np.pi * (100 + len(voice)) * time)).astype(np.float32),
+            rate_hz=self.rate_hz,
+            phones=tuple(Phone(symbol="m", span=span) for span in spans),
+            words=tuple(Word(text=word, span=span) for word, span in zip(said, spans, strict=True)),
+        )
+
+    def resolve(self, voice: str, language: str) -> str:
+        variant = voice.partition("/")[2]
+        if f"{language}/{variant}" not in {facts.id for facts in self.catalogue(language)}:
+            raise CastError(f"there is no voice {voice!r}.", remedy="Name f1, f2, m1 or m2.")
+        return f"{language}/{variant}"
+
+    def catalogue(self, language: str) -> tuple[VoiceFacts, ...]:
+        sexes = {"f1": "female", "m1": "male", "f2": "female", "m2": "male"} if language in ("en", "it") else {}
+        return tuple(
+            VoiceFacts(id=f"{language}/{name}", language=language, sex=sex, age="adult") for name, sex in sexes.items()
+        )
+
+    def choose(self, language: str, sex: str | None, age: str | None, taken: Collection[str]) -> str:
+        fitting = [facts.id for facts in self.catalogue(language) if sex in (None, facts.sex)]
+        if not fitting:
+            raise CastError(f"there is no voice for {language!r}.")
+        return next((voice for voice in fitting if voice not in taken), fitting[0])
+
+
+class PitchPrints:
+    """Voice prints of hums: two that are 600 Hz apart have a cosine of about 0.92, 2400 Hz apart of 0."""
+
+    def identity(self) -> EngineId:
+        return EngineId(role="voiceprints", name="pitch", version="1")
+
+    def embed(self, speech: Samples) -> Samples:
+        found = np.zeros(256, np.float32)
+        if len(speech):
+            hertz = float(np.abs(np.fft.rfft(speech)).argmax()) * SPEECH_RATE_HZ / len(speech)
+            angle = (hertz - 500) / 2400 * np.pi / 2
+            found[:2] = np.cos(angle), np.sin(angle)
+        return found
+
+
+# --- end of engines of speech -----------------------------------------------------------------------------------------

@@ -18,8 +18,6 @@ SHORTEST_FRAMES = 18
 """A picture that stands for less than 0.7 s is a flicker, not a cut."""
 BACKCHANNEL_SECONDS = Fraction(1)
 """Shorter than this, inside somebody else's speech, is a "mhm" that does not take the picture."""
-MERGE_PAUSE_SECONDS = Fraction(2)
-"""Utterances of one speaker across a longer pause do not share a shot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +71,6 @@ def _holders(utterances: Sequence[Utterance], scenes: Sequence[Scene], rate: Fra
     """One mark for each run of utterances that holds the picture, and for each scene; ends are not final yet."""
     marks: list[Stretch] = []
     held_until = Fraction(-1)
-    last_end: dict[str, Fraction] = {}
     events: list[Utterance | Scene] = [*utterances, *scenes]
     for heard in sorted(events, key=lambda event: (event.span.start, event.span.end)):
         if isinstance(heard, Scene):
@@ -85,13 +82,11 @@ def _holders(utterances: Sequence[Utterance], scenes: Sequence[Scene], rate: Fra
         is_aside = heard.span.end <= held_until and heard.span.duration < BACKCHANNEL_SECONDS
         if is_aside and previous is not None and heard.speaker not in previous.speakers:
             continue
-        pause = heard.span.start - last_end.get(heard.speaker, heard.span.start)
-        if previous is not None and previous.speakers == seen and pause <= MERGE_PAUSE_SECONDS:
+        if previous is not None and previous.speakers == seen:
             marks[-1] = replace(previous, utterances=(*previous.utterances, heard.id))
         else:
             marks.append(_speech_mark(heard, seen, _cut_before(heard.span.start, held_until, rate)))
         held_until = max(held_until, heard.span.end)
-        last_end |= dict.fromkeys(seen, heard.span.end)
     return marks
 
 

@@ -95,8 +95,8 @@ def _check_names(entries: tuple[CastEntry, ...], findings: Findings) -> None:
 
 
 def folded(label: str) -> str:
-    """A label as it is compared: without regard to case and to how many spaces it has."""
-    return " ".join(label.split()).casefold()
+    """A label as it is compared: without regard to case, and to how many blanks or underscores it has."""
+    return " ".join(label.replace("_", " ").split()).casefold()
 
 
 def read_consent(content: bytes, *, name: str, today: date) -> Consent:
