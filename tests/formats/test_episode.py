@@ -148,7 +148,7 @@ def test_the_cast_may_stand_in_its_own_file() -> None:
         ("{portrait: a.png}", "{portrait: a.png, sex: femal}", "Did you mean 'female'?"),
         ("{portrait: a.png}", "{portrait: a.png, box: [1, 2, 3]}", "cast.anna.box is no rectangle. Write [x, y, width, height] in pixels of the picture."),
         ("{portrait: a.png}}", "{portrait: a.png, name: Ben}, ben: {portrait: b.png}}", "cast.anna and cast.ben share the name 'ben'. Give each a name of its own."),
-        ("{portrait: a.png}}", "{portrait: a.png}, b_b: {portrait: b.png}, B  b: {portrait: c.png}}", "cast.b_b and cast.B  b share the name 'B  b'. Give each a name of its own."),
+        ("{portrait: a.png}}", "{portrait: a.png}, b_b: {portrait: b.png}, B  b: {portrait: c.png}}", "cast.b_b and cast.B  b share the name 'B b'. Give each a name of its own."),
         ("{anna: {portrait: a.png}}", "{}", "cast must map each speaker to a portrait."),
         ("{script: a.txt}", "{tracks: {carl: c.wav}}", "the track 'carl' belongs to nobody in the cast. The cast has: anna."),
     ],
