@@ -218,7 +218,13 @@ class EvenAligner:
         return EngineId(role="aligner", name="even", version="1")
 
     def align(
-        self, speech: Samples, words: tuple[str, ...], *, language: str = "en", watch: Watch | None = None
+        self,
+        speech: Samples,
+        words: tuple[str, ...],
+        *,
+        language: str = "en",
+        times: tuple[Span, ...] | None = None,
+        watch: Watch | None = None,
     ) -> tuple[AlignedWord, ...]:
         self.lengths.append(len(speech))
         hundredths = len(speech) * 100 // SPEECH_RATE_HZ

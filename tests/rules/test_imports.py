@@ -85,15 +85,7 @@ def test_every_stage_has_a_policy() -> None:
     """A stage of tasks/ that the pipeline runs stands in flows/policy.py."""
     from flows import policy
 
-    text = (ROOT / "flows/pipeline.py").read_text("utf-8")
-    called = {
-        f"{node.value.value.id}.{node.value.attr}.{node.attr}"
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Attribute)
-        and isinstance(node.value.value, ast.Name)
-        and node.value.value.id == "tasks"
-        and node.attr.islower()
-    }
+    calls = [n for n in ast.walk(ast.parse((ROOT / "flows/pipeline.py").read_text("utf-8"))) if isinstance(n, ast.Call)]
+    called = {ast.unparse(call.args[0]) for call in calls if ast.unparse(call.func) in ("run", "run.each")}
 
     assert called == {f"{stage.__module__}.{stage.__name__}" for stage in policy.POLICY}
