@@ -164,7 +164,7 @@ class Painter:
         cv2.resize(source, rig.face_grid.size_px, dst=self._map[y0:y1, x0:x1], interpolation=cv2.INTER_LINEAR)
 
     def _shade(self, pose: Float32Array) -> None:
-        """Darken the folds and hollows; must come after the lips and before the mouth's inside, which is lit by itself."""
+        """Darken the folds and hollows: after the lips, before the mouth's inside, which is lit by itself."""
         rig, grid = self._rig, self._rig.face_grid
         weighted_sum(rig.shade_fields, np.clip(pose, 0, 1), self._dark)
         if float(self._dark.max()) < 0.004:
