@@ -125,7 +125,7 @@ class Painter:
         weights[_JAW] *= JAW_OPENING * (1 - 0.97 * pose[_PRESS]) * (1 - 0.80 * pose[_FV])
         held = 1 - min(1.0, float(max(weights[_PRESS], weights[_FV])))
         own_gap = max(0.0, self._rig.shape.gap - 0.012)
-        weights[_JAW] -= 0.70 * own_gap * held * float(1 - pose[CHANNEL["own"]])
+        weights[_JAW] -= 0.85 * own_gap * held * float(1 - pose[CHANNEL["own"]])
         return weights
 
     def _turn_head(self, weights: Float32Array) -> None:
