@@ -206,7 +206,7 @@ def lip_gap(face: Face) -> float:
 
 
 def teeth_seen(frame: np.ndarray, face: Face) -> float:
-    """What is as bright as skin and hardly coloured between the lips that the mesh finds; 1/1000 eye distance squared."""
+    """What is bright and hardly coloured between the lips that the mesh finds; 1/1000 of the squared eye distance."""
     outline = np.concatenate([face.points[list(mesh.UPPER_INNER), :2], face.points[list(mesh.LOWER_INNER[::-1]), :2]])
     mask = np.zeros(frame.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
