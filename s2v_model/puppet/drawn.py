@@ -37,7 +37,7 @@ class DrawnEye:
 
 def find_drawn_eyes(rgb: UInt8Array, shape: Shape) -> tuple[DrawnEye, ...] | None:
     """The eyes of a flat drawing (those that can be told from the skin); None for any other picture."""
-    if not is_flat_drawing(rgb, shape):
+    if not is_flat_drawing(rgb, shape.points):
         return None
     skin = skin_of(rgb, shape)
     found = (_eye(rgb, shape, skin, ids) for ids in mesh.EYES)
@@ -46,18 +46,18 @@ def find_drawn_eyes(rgb: UInt8Array, shape: Shape) -> tuple[DrawnEye, ...] | Non
 
 def skin_of(rgb: UInt8Array, shape: Shape) -> FloatArray:
     """The colour of a flat drawing's face: (3,)."""
-    return _commonest(rgb[_face_mask(rgb, shape) > 0])
+    return _commonest(rgb[_face_mask(rgb, shape.points) > 0])
 
 
-def _face_mask(rgb: UInt8Array, shape: Shape) -> UInt8Array:
+def _face_mask(rgb: UInt8Array, points: FloatArray) -> UInt8Array:
     mask = np.zeros(rgb.shape[:2], np.uint8)
-    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(shape.points[list(mesh.OVAL), :2]).astype(np.int32)), 255)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points[list(mesh.OVAL), :2]).astype(np.int32)), 255)
     return mask
 
 
-def is_flat_drawing(rgb: UInt8Array, shape: Shape) -> bool:
-    """Whether the face is made of areas of one colour."""
-    face = _face_mask(rgb, shape)
+def is_flat_drawing(rgb: UInt8Array, points: FloatArray) -> bool:
+    """Whether the face whose mesh is `points` (468, 3), px, is made of areas of one colour."""
+    face = _face_mask(rgb, points)
     kernel = np.ones((3, 3), np.uint8)
     range_of = cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(2)
     inside = range_of[face > 0]

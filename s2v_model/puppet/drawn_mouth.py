@@ -94,7 +94,7 @@ def _likeliest(differs: npt.NDArray[np.bool_], middle: FloatArray, unit: float) 
         likely = width * float(np.exp(-((np.linalg.norm(centres[label] - middle) / unit / 0.25) ** 2)))
         if likely > most:
             best, most = label, likely
-    return (labels == best).astype(np.uint8) if best else None
+    return np.asarray(labels == best, np.uint8) if best else None
 
 
 def _dark_line(part: UInt8Array, blob: UInt8Array) -> UInt8Array | None:
@@ -108,7 +108,7 @@ def _dark_line(part: UInt8Array, blob: UInt8Array) -> UInt8Array | None:
     thin = stats[widest, cv2.CC_STAT_AREA] < 0.15 * stats[widest, cv2.CC_STAT_WIDTH] ** 2
     if not widest or not thin or stats[widest, cv2.CC_STAT_WIDTH] < 0.6 * np.ptp(np.flatnonzero(blob.any(0))):
         return None
-    return (labels == widest).astype(np.uint8)
+    return np.asarray(labels == widest, np.uint8)
 
 
 def _lines(

@@ -125,7 +125,7 @@ class Painter:
         weights[_JAW] *= JAW_OPENING * (1 - 0.97 * pose[_PRESS]) * (1 - 0.80 * pose[_FV])
         held = 1 - min(1.0, float(max(weights[_PRESS], weights[_FV])))
         own_gap = max(0.0, self._rig.shape.gap - 0.012)
-        weights[_JAW] -= 0.70 * own_gap * held * float(1 - pose[CHANNEL["own"]])
+        weights[_JAW] -= 0.85 * own_gap * held * float(1 - pose[CHANNEL["own"]])
         return weights
 
     def _turn_head(self, weights: Float32Array) -> None:
@@ -164,7 +164,7 @@ class Painter:
         cv2.resize(source, rig.face_grid.size_px, dst=self._map[y0:y1, x0:x1], interpolation=cv2.INTER_LINEAR)
 
     def _shade(self, pose: Float32Array) -> None:
-        """Darken the folds and hollows; must come after the lips and before the mouth's inside, which is lit by itself."""
+        """Darken the folds and hollows: after the lips, before the mouth's inside, which is lit by itself."""
         rig, grid = self._rig, self._rig.face_grid
         weighted_sum(rig.shade_fields, np.clip(pose, 0, 1), self._dark)
         if float(self._dark.max()) < 0.004:

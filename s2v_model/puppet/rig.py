@@ -64,7 +64,7 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     """The rig of the face `points` (468, 3) in `rgb` (height, width, 3), both in px of the frame."""
     height, width = rgb.shape[:2]
     shape = measure(rgb, points)
-    is_flat = is_flat_drawing(rgb, shape)
+    is_flat = is_flat_drawing(rgb, shape.points)
     drawn = find_drawn_mouth(rgb, shape) if is_flat else None
     shape = shape if drawn is None else drawn.shape
     upper_points, lower_points = displacements(shape)

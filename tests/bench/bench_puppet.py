@@ -1,11 +1,12 @@
 """The puppet's speed, and whether its lips are in time, its head steady and its eyes alive, in the encoded video.
 
-    python tests/bench/bench_puppet.py PORTRAITS MODELS [--seconds 12] [--only NAME ...]
+    python tests/bench/bench_puppet.py PORTRAITS MODELS [--seconds 12] [--only NAME ...] [--sizes 1280x720 ...]
 
 PORTRAITS: a folder of pictures. MODELS: the folder of .tflite files. Speech is synthetic, its phone times exact; the
 clip is encoded (x264 veryfast), decoded again, and the mesh finds the lips in it. A row a portrait:
 r and lag of the lips' opening against the jaw and closures that were meant; share of p b m with the lips within 0.03
-eye distances, as drawn and as the mesh reads them (it reads 0.02 to 0.07 into the shut mouth of a broad smile);
+eye distances, as drawn and as the mesh reads them (it reads 0.02 to 0.07 into the shut mouth of a broad smile); what
+is seen of teeth between the lips, in thousandths of the squared eye distance: median of the p b m, and of open mouths;
 pixels of the background that changed; largest mean change of the face between two frames (levels of 255);
 likeness of the upper face to the portrait (correlation, 5 % worst frame); blinks a minute.
 """
@@ -23,6 +24,7 @@ import numpy as np
 from train_sounds import Spoken, speak
 
 from s2v_model.contract import Phone, Take
+from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.keep import pack, unpack
 from s2v_model.puppet.landmarks import Face, FaceFinder
 from s2v_model.puppet.motion import Speaking, animate
@@ -32,6 +34,7 @@ from s2v_model.puppet.renderer import Puppet, load, pose_track
 from s2v_model.puppet.visemes import shapes_of
 
 RATE = Fraction(25)
+SIZES = ("1280x720", "720x1280", "512x512", "640x360", "1920x1080")
 TEXT = (
     "My mother bought blue bread and five brown fish for the whole family. Please move the piano up the path before "
     "Papa comes home. We will view the wonderful valley while you wash the white wool. Bob may build a big boat."
@@ -56,6 +59,7 @@ def main() -> None:
     parser.add_argument("models", type=Path)
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--only", nargs="*", default=[], help="parts of file names")
+    parser.add_argument("--sizes", nargs="*", default=SIZES, help="frames to time")
     arguments = parser.parse_args()
     models = {path.name: str(path) for path in arguments.models.glob("*.tflite")}
     puppet, finder = load({"models": models}), FaceFinder({name: Path(path) for name, path in models.items()})
@@ -67,12 +71,12 @@ def main() -> None:
         if path.suffix != ".json" and (not arguments.only or any(part in path.name for part in arguments.only))
     ]
     print("| frames | set-up s | kept s | frames a second | s / (frame * megapixel) |\n|---|---|---|---|---|")
-    for width, height in ((1280, 720), (720, 1280), (512, 512), (640, 360), (1920, 1080)):
+    for size in arguments.sizes:
+        width, height = map(int, size.split("x"))
         speed(puppet, finder, pictures[0], spoken, width, height)
     print(
-        "\n| portrait | gap | r | lag | p b m drawn shut | read shut | background | jump | likeness | blinks |\n"
-        + "|---" * 10
-        + "|"
+        "\n| portrait | gap | r | lag | p b m drawn shut | read shut | teeth | background | jump | likeness "
+        "| blinks |\n" + "|---" * 11 + "|"
     )
     for path in pictures:
         quality(puppet, finder, path, spoken)
@@ -143,7 +147,8 @@ def quality(puppet: Puppet, finder: FaceFinder, path: Path, spoken: Spoken) -> N
         still[run.top : run.bottom, run.left : run.right] = False
     changed = sum(int((frame[still] != frames[0][still]).any()) for frame in frames)
     background = f"{changed} frames of {100 * still.mean():.0f} %" if still.any() else "no matte"
-    faces = [finder.find_in(frame, rig_box(rig)) for frame in decoded(encoded(frames))]
+    shown = decoded(encoded(frames))
+    faces = [finder.find_in(frame, rig_box(rig)) for frame in shown]
     opening = np.array([lip_gap(face) if face else np.nan for face in faces])
     shutting = (1 - 0.97 * track[:, CHANNEL["press"]]) * (1 - 0.80 * track[:, CHANNEL["fv"]])
     meant = track[:, CHANNEL["jaw"]] * JAW_OPENING * shutting
@@ -158,7 +163,9 @@ def quality(puppet: Puppet, finder: FaceFinder, path: Path, spoken: Spoken) -> N
     likeness = np.percentile(
         [alike(frames[0], frame, faces[0], face) for frame, face in zip(frames, faces, strict=True) if face], 5
     )
-    lips = f"{r:.2f} | {lag:+d} | {drawn} of {tries} | {shut} of {tries}"
+    teeth = np.array([teeth_seen(f, face) if face else np.nan for f, face in zip(shown, faces, strict=True)])
+    at_rest, wide = np.nanmedian(teeth[track[:, CHANNEL["press"]] > 0.9]), np.nanmedian(teeth[meant > 0.04])
+    lips = f"{r:.2f} | {lag:+d} | {drawn} of {tries} | {shut} of {tries} | {at_rest:.1f}, {wide:.1f}"
     steady = f"{background} | {jump:.1f} | {likeness:.2f}"
     print(f"| {path.stem} | {rig.shape.gap:.2f} | {lips} | {steady} | {blinks(take.seed):.0f} |", flush=True)
 
@@ -196,6 +203,19 @@ def decoded(video: bytes) -> list[np.ndarray]:
 def lip_gap(face: Face) -> float:
     """Between the inner lips, in eye distances."""
     return float(np.linalg.norm(face.points[13, :2] - face.points[14, :2])) / face.eye_distance_px
+
+
+def teeth_seen(frame: np.ndarray, face: Face) -> float:
+    """What is bright and hardly coloured between the lips that the mesh finds; 1/1000 of the squared eye distance."""
+    outline = np.concatenate([face.points[list(mesh.UPPER_INNER), :2], face.points[list(mesh.LOWER_INNER[::-1]), :2]])
+    mask = np.zeros(frame.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
+    around = cv2.dilate(mask, np.ones((2 * int(0.02 * face.eye_distance_px) + 1,) * 2, np.uint8)) > 0
+    at = np.round(face.points[list(mesh.CHEEKS), :2]).astype(int)
+    skin = float(np.median(frame[at[:, 1], at[:, 0]].mean(1)))
+    colours = frame[around].astype(float)
+    pale = (colours.mean(1) > 0.7 * skin) & (np.ptp(colours, axis=1) < 0.22 * colours.max(1))
+    return 1000 * float(pale.sum()) / face.eye_distance_px**2
 
 
 def best_lag(opening: np.ndarray, meant: np.ndarray) -> tuple[float, int]:

@@ -3,11 +3,14 @@
 import cv2
 import numpy as np
 
+from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.drawn import find_drawn_eyes, is_flat_drawing
+from s2v_model.puppet.drawn_mouth import find_drawn_mouth
 from s2v_model.puppet.shape import measure
 from tests.faces import drawn_face, drawn_portrait
 
 SIZE = 640
+LIPS = sorted(mesh.UPPER_LIP | mesh.LOWER_LIP)
 
 
 def test_the_eyes_of_a_drawing_are_found_by_their_white() -> None:
@@ -31,5 +34,25 @@ def test_a_photograph_is_no_flat_drawing() -> None:
     photo = np.clip(drawn_portrait(SIZE) + cv2.GaussianBlur(grain, (0, 0), 0.8) * 3, 0, 255).astype(np.uint8)
     shape = measure(photo, drawn_face(SIZE).points)
 
-    assert not is_flat_drawing(photo, shape)
+    assert not is_flat_drawing(photo, shape.points)
     assert find_drawn_eyes(photo, shape) is None
+
+
+def test_the_lips_of_a_drawing_move_to_where_they_are_drawn() -> None:
+    """A mesh whose mouth lies off the drawn one is bent onto it; eyes and outline stay."""
+    portrait, points = drawn_portrait(SIZE), drawn_face(SIZE).points
+    shape = measure(portrait, points + np.where(np.isin(np.arange(len(points)), LIPS), 14, 0)[:, None] * [0, 1, 0])
+    found = find_drawn_mouth(portrait, shape)
+
+    assert found is not None
+    lips = found.shape.points[[13, 14], :2].mean(0)
+    np.testing.assert_allclose(lips, [160 * SIZE / 320, 211 * SIZE / 320], atol=0.03 * shape.unit)
+    np.testing.assert_allclose(found.shape.points[[33, 263, 152]], shape.points[[33, 263, 152]], atol=1e-6)
+    assert found.slit[round(lips[1]) - 3 : round(lips[1]) + 4, round(lips[0])].any()
+
+
+def test_a_drawing_without_a_mouth_keeps_the_mesh() -> None:
+    """Where nothing but skin lies about the lips, there is nothing to move them to."""
+    portrait, points = drawn_portrait(SIZE), drawn_face(SIZE).points
+    cv2.ellipse(portrait, (SIZE // 2, 211 * SIZE // 320), (70, 40), 0, 0, 360, (224, 178, 150), -1)
+    assert find_drawn_mouth(portrait, measure(portrait, points)) is None

@@ -56,6 +56,16 @@ def test_what_cannot_talk_is_refused(size: int, faces: tuple[Face, ...], reason:
     assert re.search(reason, verdict.reason), verdict.reason
 
 
+def test_what_the_mesh_doubts_must_be_a_drawing() -> None:
+    """A face of 0.66, as a painted monkey gets, is taken in a flat drawing and refused in a picture with shades."""
+    drawing = drawn_portrait(SIZE)
+    doubtful = Face(points=drawn_face(SIZE).points, score=0.66, detection=0.9)
+    shades = np.clip(drawing + np.random.default_rng(3).normal(0, 12, drawing.shape), 0, 255).astype(np.uint8)
+
+    assert judge(drawing, (doubtful,)).face is doubtful
+    assert judge(shades, (doubtful,)).reason == "shows a face that is not a human one"
+
+
 def test_a_box_says_which_of_several_faces() -> None:
     """With a box the face in it is used; a box beside all faces is refused."""
     faces = (drawn_face(SIZE), moved(drawn_face(SIZE), 150))

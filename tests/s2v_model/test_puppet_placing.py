@@ -17,7 +17,18 @@ SECONDS = 3.0
 def said(lengths: np.ndarray, start: float) -> tuple[Phone, ...]:
     """SOUNDS one after another."""
     edges = start + np.concatenate([[0], np.cumsum(lengths)])
-    return tuple(Phone(start_seconds=a, end_seconds=b, symbol=s) for s, (a, b) in zip(SOUNDS, pairwise(edges)))
+    return tuple(
+        Phone(start_seconds=a, end_seconds=b, symbol=s) for s, (a, b) in zip(SOUNDS, pairwise(edges), strict=True)
+    )
+
+
+def parted(phones: tuple[Phone, ...], by: float) -> tuple[Phone, ...]:
+    """`phones`, the second half of them that much later."""
+    late = [by * (2 * k >= len(phones)) for k in range(len(phones))]
+    return tuple(
+        Phone(start_seconds=p.start_seconds + d, end_seconds=p.end_seconds + d, symbol=p.symbol)
+        for p, d in zip(phones, late, strict=True)
+    )
 
 
 TRUE = said(np.random.default_rng(4).uniform(0.06, 0.16, len(SOUNDS)), 0.6)
@@ -43,7 +54,7 @@ def speech(seconds: float) -> np.ndarray:
 @pytest.mark.usefixtures("perfect_ear")
 @pytest.mark.parametrize("doubt", [0.1, 1.0])
 def test_evenly_spread_sounds_find_their_places(doubt: float) -> None:
-    """From guesses that are 80 ms off at worst, and more, boundaries come within 50 ms of the truth, half of them within 15."""
+    """From sounds of even length, all of them too late, come boundaries within 50 ms of the truth, half within 15."""
     shift = 0.02 if doubt < 0.5 else 0.15
     total = TRUE[-1].end_seconds - TRUE[0].start_seconds
     guesses = said(np.full(len(SOUNDS), total / len(SOUNDS)), TRUE[0].start_seconds + shift)
@@ -60,25 +71,14 @@ def test_evenly_spread_sounds_find_their_places(doubt: float) -> None:
 @pytest.mark.usefixtures("perfect_ear")
 def test_a_pause_that_nobody_guessed_is_found() -> None:
     """Sounds guessed as if said in one go keep out of a pause of half a second."""
-    late = tuple(
-        Phone(
-            start_seconds=p.start_seconds - 0.5 * (k >= 7), end_seconds=p.end_seconds - 0.5 * (k >= 7), symbol=p.symbol
-        )
-        for k, p in enumerate(PAUSED)
-    )
+    with_pause = parted(TRUE, 0.5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"{__name__}.TRUE", PAUSED)
-        found = placing.placed(speech(SECONDS), late, unsure_seconds=1.0)
+        patch.setattr(f"{__name__}.TRUE", with_pause)
+        found = placing.placed(speech(SECONDS), parted(with_pause, -0.5), unsure_seconds=1.0)
 
     assert found is not None
-    errors = [abs(a.start_seconds - b.start_seconds) for a, b in zip(found, PAUSED, strict=True)]
+    errors = [abs(a.start_seconds - b.start_seconds) for a, b in zip(found, with_pause, strict=True)]
     assert max(errors) < 0.1
-
-
-PAUSED = tuple(
-    Phone(start_seconds=p.start_seconds + 0.5 * (k >= 7), end_seconds=p.end_seconds + 0.5 * (k >= 7), symbol=p.symbol)
-    for k, p in enumerate(TRUE)
-)
 
 
 def test_what_does_not_fit_is_said_to_be_unknown() -> None:

@@ -27,8 +27,8 @@ from tasks.domain.speech import Phone
 from tasks.domain.timing import Span
 from tasks.engines import voices
 from tasks.engines.aligners import AlignedWord
-from tasks.engines.aligners.phonemes import ARPA_TO_IPA, SILENCE, arpa
 from tasks.engines.aligners.hearing import heard
+from tasks.engines.aligners.phonemes import ARPA_TO_IPA, SILENCE, arpa
 from tasks.engines.aligners.spreading import spread, spread_within
 
 _LOG = logging.getLogger(__name__)
