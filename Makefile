@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 TORCH := torch==2.13.0
 
-.PHONY: help demo test check test-server test-wan soak bench lock clean
+.PHONY: help demo test check test-server test-wan soak bench golden lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -61,6 +61,9 @@ soak: $(VENV)/.dev $(VENV)/.models ## a whole site with PostgreSQL, Redis and wo
 
 bench: $(VENV)/.dev ## make bench NAME=diarize ARGS="FOLDER": one row a case, quality beside cost
 	@$(BIN)/python tests/bench/bench_$(NAME).py $(ARGS)
+
+golden: $(VENV)/.dev ## make golden NAME=captions.vtt: one kept text anew; refuses where a REVISION should have changed
+	@$(BIN)/python -m tests.golden.texts $(NAME)
 
 lock: $(VENV)/.dev ## resolve anew and write the locks
 	@infra/lock.sh $(BIN)/python

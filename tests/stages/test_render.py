@@ -189,7 +189,7 @@ def test_what_a_broken_promise_says_names_the_shot(bench):
 )
 @pytest.mark.parametrize("after", [0, 5])
 def test_what_a_renderer_raises_is_mapped(bench, raised, expected, message, after):
-    """Into the tree of errors, before the first frame or in the middle; nothing is seen of it, and the next is whole."""
+    """Into the tree of errors, before the first frame or in the middle; nothing of it is seen, the next is whole."""
 
     def broken(take):
         yield from flat(take, number=after)
