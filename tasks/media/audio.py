@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s2v_model.contract import Watch
-from tasks.domain.errors import MediaError
+from tasks.domain.errors import MediaError, RecordingError
 from tasks.domain.timing import MASTER_RATE_HZ, SPEECH_RATE_HZ, index_at
 from tasks.media.container import MediaLimits, SourceFile, open_media, source_file
 from tasks.media.decoding import TrackReader
@@ -182,6 +182,8 @@ class FlacWriter:
             self._file = av.open(f"file:{self._part.absolute()}", "w", format="flac", options={"fflags": "+bitexact"})
         except OSError as error:
             raise unwritable(path, error) from error
+        except av.error.FFmpegError as error:
+            raise MediaError(f"{path.name} cannot be encoded ({error.strerror}).") from error
         self._stream = self._file.add_stream("flac", rate=rate_hz, options={"flags": "+bitexact"})
         self._stream.codec_context.layout = self._layout
         self._stream.codec_context.format = self._format
@@ -242,6 +244,12 @@ def _reader(path: Path, limits: MediaLimits) -> Iterator[TrackReader]:
 
 
 def read_blocks(path: Path, *, limits: MediaLimits = MediaLimits()) -> Iterator[Float32Array]:
-    """float32 (channels, n) of the first audio track, about a second each, at its own rate: for masters and outputs."""
-    with _reader(path, limits) as reader:
-        yield from reader.blocks()
+    """float32 (channels, n) of the first audio track, about a second each, at its own rate: for masters and outputs.
+
+    Raises MediaError for a file that cannot be read: it is ours, so nobody can mend it by another recording.
+    """
+    try:
+        with _reader(path, limits) as reader:
+            yield from reader.blocks()
+    except RecordingError as error:
+        raise MediaError(f"{path.name} cannot be read: {error.message} Remove it; run again.") from error

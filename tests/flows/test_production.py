@@ -9,10 +9,9 @@ import pytest
 
 from flows.settings import Settings
 from s2v_model.contract import Chunks, RenderError, Stopped, Take, UInt8Array, Watch
-from tasks.domain.errors import CastError, EngineError, StoreError
+from tasks.domain.errors import CastError, EngineError
 from tasks.engines.stores import load
 from tasks.verify import verify
-from tests.fakes import MemoryStore
 from tests.productions import SCRIPT, FlatRenderer, TinyWiring, produce, substance, write_episode
 
 
@@ -153,39 +152,6 @@ def test_a_stop_leaves_nothing_half_written(tmp_path: Path, settings: Settings) 
     assert not (tmp_path / "store" / "programmes").exists()
     assert not list((tmp_path / "store").rglob("*.part"))
     assert produce(path, TinyWiring(settings)).rendered == 2
-
-
-def test_a_store_that_fails_anywhere_loses_nothing(tmp_path: Path) -> None:
-    """Let the n-th call of the store and all after it fail; the next run goes on, and its programme is equal."""
-    settings = Settings(store="file:unused")
-    path = write_episode(tmp_path, script="ANNA: Hello, Ben.\nBEN: Hello.")
-    undisturbed = MemoryStore()
-    whole = produce(path, TinyWiring(settings, undisturbed))
-    expected = substance(undisturbed, whole.programmes[0])
-    total = undisturbed.num_calls
-
-    for number in range(1, total, max(1, total // 9)):
-        store = FailingFrom(number)
-        with pytest.raises(StoreError):
-            produce(path, TinyWiring(settings, store))
-        assert not any(key.endswith("manifest.json") for key in store.objects) or number > total - 8
-        store.first_bad = 10**9
-        resumed = produce(path, TinyWiring(settings, store))
-        assert substance(store, resumed.programmes[0]) == expected
-
-
-class FailingFrom(MemoryStore):
-    """A store that goes away for good at one call."""
-
-    def __init__(self, first_bad: int) -> None:
-        super().__init__()
-        self.first_bad = first_bad
-
-    def _called(self, what: str):  # type: ignore[no-untyped-def]
-        lock = super()._called(what)
-        if self.num_calls >= self.first_bad:
-            raise StoreError(f"The store went away at {what}.")
-        return lock
 
 
 def test_a_lost_asset_is_made_again(tmp_path: Path, settings: Settings) -> None:

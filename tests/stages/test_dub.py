@@ -1,5 +1,6 @@
 """A written line becomes speech: at one level for all voices, in whole samples, and once for each text."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -61,13 +62,29 @@ def test_a_peaky_voice_is_not_clipped(tmp_path):
 
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 48_000])
 def test_a_line_is_whole_samples_at_both_rates(tmp_path, rate_hz):
-    """Whatever the engine's rate: so many samples at 16 kHz, three times as many at 48, nothing lost."""
-    bench = Bench(tmp_path, voices=HummingVoice(rate_hz=rate_hz))
+    """Whatever the engine's rate and length: so many samples at 16 kHz, three times as many at 48, nothing lost."""
+    voice = HummingVoice(rate_hz=rate_hz)
+    whole = voice.speak("one two three", "en/f1", language="en")
+    length = len(whole.speech) - 6
+    voice.speak = lambda *values, **options: replace(whole, speech=whole.speech[:length])
+    bench = Bench(tmp_path, voices=voice)
     line = spoken(bench)
 
     assert len(bench.samples(line.speech)) == line.duration * 16_000
     assert len(bench.samples(line.sound)) == line.duration * 48_000
-    assert 0 <= line.duration - Fraction(3, 5) < Fraction(1, 16_000) + Fraction(1, rate_hz)
+    assert 0 <= line.duration - Fraction(length, rate_hz) < Fraction(1, 16_000)
+
+
+def test_pauses_make_a_line_no_louder(tmp_path):
+    """The level is that of the loud parts: a line with a long pause in it is spoken as loudly as one without."""
+    voice = HummingVoice()
+    hum = voice.speak("one two three", "en/f1", language="en")
+    paused = np.concatenate([hum.speech, np.zeros(len(hum.speech) * 9 // 10, np.float32)])
+    voice.speak = lambda *values, **options: replace(hum, speech=paused)
+    bench = Bench(tmp_path, voices=voice)
+    samples = bench.samples(spoken(bench).speech)
+
+    assert loudness_dbfs(samples[: len(samples) // 2]) == pytest.approx(dub.LEVEL_DBFS, abs=0.3)
 
 
 def test_words_and_sounds_come_from_the_engine(tmp_path):
