@@ -227,14 +227,6 @@ class FlacWriter:
             self._part.unlink(missing_ok=True)
 
 
-def write_flac(path: Path, blocks: Iterable[Float32Array], *, channels: int, rate_hz: int = MASTER_RATE_HZ) -> int:
-    """Write a master out of float32 blocks (channels, n) in [-1, 1]; returns the number of samples per channel."""
-    with FlacWriter(path, rate_hz, channels) as file:
-        for block in blocks:
-            file.write(block)
-    return file.num_samples
-
-
 @contextmanager
 def _reader(path: Path, limits: MediaLimits) -> Iterator[TrackReader]:
     with source_file(path, limits) as source, open_media(source) as container:

@@ -4,6 +4,9 @@
 
 Reads one order a line; writes one JSON line (rate_hz, samples, phones: [[start, end, ipa], ...]) and then that many
 little-endian 16-bit samples. espeak-ng is GPL: it is never loaded into the program's own process.
+
+The product speaks through tasks/engines/voices/espeak_worker.py, which starts every text from one state and halves the
+volume. The puppet's sound network was trained on what this one says: its weights cannot be made again with the other.
 """
 
 import ctypes

@@ -182,23 +182,20 @@ def test_a_store_that_fails_anywhere_loses_nothing(site: Site, once: Once, after
 class FaultyMedia:
     """`av.open` and FFmpeg's start, of which one call fails."""
 
-    def __init__(self, patch: pytest.MonkeyPatch, bad_call: int, error: Callable[[], Exception]) -> None:
-        self.num_calls, self.bad_call, self.error = 0, bad_call, error
-        opened, popen = av.open, subprocess.Popen
-        patch.setattr(av, "open", lambda *values, **options: self._called(opened, values, options))
-        patch.setattr(
-            "tasks.media.encoder.subprocess.Popen", lambda *values, **options: self._called(popen, values, options)
-        )
+    def __init__(self, patch: pytest.MonkeyPatch, bad_call: int) -> None:
+        self.num_calls, self.bad_call = 0, bad_call
+        damaged = av.error.InvalidDataError(1094995529, "Invalid data found when processing input")
+        patch.setattr(av, "open", self._failing(av.open, damaged))
+        patch.setattr(subprocess, "Popen", self._failing(subprocess.Popen, OSError(12, "Cannot allocate memory")))
 
-    def _called(self, real: Callable[..., Any], values: Any, options: Any) -> Any:
-        self.num_calls += 1
-        if self.num_calls == self.bad_call:
-            raise self.error() if real is not subprocess.Popen else OSError(12, "Cannot allocate memory")
-        return real(*values, **options)
+    def _failing(self, real: Callable[..., Any], error: Exception) -> Callable[..., Any]:
+        def called(*values: Any, **options: Any) -> Any:
+            self.num_calls += 1
+            if self.num_calls == self.bad_call:
+                raise error
+            return real(*values, **options)
 
-
-def invalid() -> Exception:
-    return av.error.InvalidDataError(1094995529, "Invalid data found when processing input")
+        return called
 
 
 def test_media_that_fails_anywhere_loses_nothing(site: Site, once: Once) -> None:
@@ -208,7 +205,7 @@ def test_media_that_fails_anywhere_loses_nothing(site: Site, once: Once) -> None
         number += 1
         store, once.is_on = MemoryStore(), False
         with pytest.MonkeyPatch.context() as patch:
-            media = FaultyMedia(patch, number, invalid)
+            media = FaultyMedia(patch, number)
             try:
                 made = site.run(store)
                 break

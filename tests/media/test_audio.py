@@ -12,7 +12,7 @@ import pytest
 from s2v_model.contract import Stopped
 from tasks.domain.errors import MediaError, RecordingError, StoreError
 from tasks.media import audio, wav
-from tasks.media.audio import decode_recording, read_blocks, write_flac
+from tasks.media.audio import FlacWriter, decode_recording, read_blocks
 from tasks.media.levels import LevelMeter, choose_mix
 from tasks.media.wav import num_speech_samples, read_speech, read_speech_pcm, wav_facts, write_wav
 from tests.synthetic import speech_like, tone
@@ -184,9 +184,19 @@ def test_a_foreign_wav_is_not_taken_for_ours(tmp_path: Path, damage: bytes) -> N
 def test_a_master_is_written_in_blocks_and_read_back(tmp_path: Path) -> None:
     """FLAC keeps every sample of 16 bits."""
     blocks = [np.stack([tone(0.5, 200, 48_000), tone(0.5, 300, 48_000)])] * 3
-    assert write_flac(tmp_path / "m.flac", blocks, channels=2) == 72_000
+    with FlacWriter(tmp_path / "m.flac", 48_000, 2) as file:
+        for block in blocks:
+            file.write(block)
+    assert file.num_samples == 72_000
     read = np.concatenate(list(read_blocks(tmp_path / "m.flac")), axis=1)
     assert read == pytest.approx(np.concatenate(blocks, axis=1), abs=1e-4)
+
+
+def test_a_sound_of_ours_that_is_damaged_is_no_fault_of_a_recording(tmp_path: Path) -> None:
+    """A master or a line that cannot be read is a MediaError: nobody can mend it by exporting his recording again."""
+    (tmp_path / "line.wav").write_bytes(b"no sound at all" * 100)
+    with pytest.raises(MediaError, match=r"line\.wav cannot be read: .* Remove it; run again\."):
+        list(read_blocks(tmp_path / "line.wav"))
 
 
 def test_a_folder_that_is_not_there_is_a_store_error(tmp_path: Path) -> None:

@@ -78,6 +78,17 @@ def test_the_readme_names_every_command() -> None:
     assert [name for name in commands if f"troupe {name}" not in readme] == []
 
 
+def test_the_readme_names_every_engine() -> None:
+    """Each engine that a setting can name stands in the README."""
+    from tasks.engines import aligners, diarizers, transcribers, voiceprints, voices
+
+    readme = (ROOT / "README.md").read_text("utf-8")
+    roles = (aligners, diarizers, transcribers, voices, voiceprints)
+    names = {name for role in roles for name in role.ENGINES} | {"puppet", "wan-s2v"}
+
+    assert sorted(name for name in names if f"`{name}`" not in readme) == []
+
+
 def test_nothing_names_this_workplace() -> None:
     """No absolute path of a machine and no registry's host stands in what is committed."""
     suspicious = re.compile(r"/work/(?:main|shared|build)|files\.pythonhosted|pypi\.org/simple")

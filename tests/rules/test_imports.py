@@ -89,3 +89,15 @@ def test_every_stage_has_a_policy() -> None:
     called = {ast.unparse(call.args[0]) for call in calls if ast.unparse(call.func) in ("run", "run.each")}
 
     assert called == {f"{stage.__module__}.{stage.__name__}" for stage in policy.POLICY}
+
+
+def test_a_stage_is_named_like_its_file() -> None:
+    """The first stage of a file is the file's own verb; further ones of one verb stand beside it."""
+    from flows import policy
+
+    verbs: dict[str, list[str]] = {}
+    for stage in policy.POLICY:
+        verbs.setdefault(stage.__module__.removeprefix("tasks."), []).append(stage.__name__)
+    unlike = {name for name, stages in verbs.items() if not any(stage.split("_")[0] == name for stage in stages)}
+
+    assert unlike == set()

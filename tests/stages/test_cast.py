@@ -162,7 +162,10 @@ def test_every_doubt_is_told(bench):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, r"e.yaml:3:1: .*anna\.wav"), (b"no sound at all", r"sample 'anna.wav' \(speaker anna\)")],
+    [
+        (None, r"e.yaml:3:1: .*anna\.wav"),
+        (b"no sound at all", r"sample 'anna.wav' \(speaker anna\): it is no .* read\. Convert it to WAV"),
+    ],
     ids=["not there", "no sound"],
 )
 def test_a_sample_that_cannot_be_heard_is_named(bench, content, message):
