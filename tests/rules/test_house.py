@@ -80,10 +80,10 @@ def test_the_readme_names_every_command() -> None:
 
 def test_the_readme_names_every_engine() -> None:
     """Each engine that a setting can name stands in the README."""
-    from tasks.engines import aligners, diarizers, transcribers, voiceprints, voices
+    from tasks.engines import aligners, diarizers, transcribers, voices
 
     readme = (ROOT / "README.md").read_text("utf-8")
-    roles = (aligners, diarizers, transcribers, voices, voiceprints)
+    roles = (aligners, diarizers, transcribers, voices)
     names = {name for role in roles for name in role.ENGINES} | {"puppet", "wan-s2v"}
 
     assert sorted(name for name in names if f"`{name}`" not in readme) == []
