@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import until
+from tests.cluster import children, until
 from tests.episodes import small_episode
 from tests.receiver import Receiver
 from tests.servers import PrefectServer, S3Server, end, free_ports
@@ -31,6 +32,7 @@ class Room:
     receiver: Receiver
     folder: Path
     settings: dict[str, str]
+    worker: "subprocess.Popen[bytes] | None" = None
 
     def run(self, *arguments: str | Path, code: int = 0, **others: str) -> str:
         """What a Python module prints, with the room's settings."""
@@ -74,7 +76,7 @@ def room(recorder: PrefectServer, s3_server: S3Server, tmp_path_factory: pytest.
     for _ in range(2):
         made.run("infra.deployments")
     with (folder / "worker.log").open("wb") as log:
-        worker = subprocess.Popen(
+        worker = made.worker = subprocess.Popen(
             [sys.executable, "-m", "prefect", "worker", "start", "--pool", "cpu"],
             env=recorder.environment(**settings),
             cwd=folder,
@@ -89,30 +91,38 @@ def room(recorder: PrefectServer, s3_server: S3Server, tmp_path_factory: pytest.
         receiver.server_close()
 
 
-@pytest.fixture(scope="module")
-def by_event(room: Room) -> dict[str, Any]:
-    """The run that an event has begun, when it has ended."""
-    episode = small_episode(room.folder / "event", name="event")
-    room.receiver.statuses[:] = [503]
+def is_ready(room: Room, episode: Path) -> None:
+    """Say so, as another program would."""
     happened = {
         "id": str(uuid.uuid4()),
         "occurred": datetime.now(UTC).isoformat(),
         "event": "troupe.episode.ready",
-        "resource": {"prefect.resource.id": "episode.event"},
+        "resource": {"prefect.resource.id": f"episode.{episode.stem}"},
         "payload": {"path": str(episode)},
     }
-    request = urllib.request.Request(
-        f"{room.server.url}/events", json.dumps([happened]).encode(), {"Content-Type": "application/json"}
-    )
+    body = json.dumps([happened]).encode()
+    request = urllib.request.Request(f"{room.server.url}/events", body, {"Content-Type": "application/json"})
     urllib.request.urlopen(request, timeout=30).close()
+
+
+def reached(room: Room, name: str, *states: str) -> dict[str, Any]:
+    """The run of that name, once it is in one of the states."""
     found: list[dict[str, Any]] = []
 
-    def has_ended() -> bool:
-        found[:] = room.server.flow_runs(name=["event en"])
-        return bool(found) and found[0]["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED")
+    def is_there() -> bool:
+        found[:] = [run for run in room.server.flow_runs(name=[name]) if run["state"]["type"] in states]
+        return bool(found)
 
-    until(has_ended, 120)
+    until(is_there, 150)
     return found[0]
+
+
+@pytest.fixture(scope="module")
+def by_event(room: Room) -> dict[str, Any]:
+    """The run that an event has begun, when it has ended."""
+    room.receiver.statuses[:] = [503]
+    is_ready(room, small_episode(room.folder / "event", name="event"))
+    return reached(room, "event en", "COMPLETED", "FAILED", "CRASHED")
 
 
 def test_deploying_twice_is_deploying_once(room: Room) -> None:
@@ -215,6 +225,18 @@ def test_a_failure_is_told_and_counted(room: Room, by_event: dict[str, Any]) -> 
     assert [run["name"] for run in said["failed"]][:1] == ["wrong en"]
     assert "ben.png" in said["failed"][0]["message"]
     assert [(pool["name"], pool["online"]) for pool in said["pools"] if pool["name"] == "cpu"] == [("cpu", 1)]
+
+
+def test_a_run_whose_process_was_killed_is_told(room: Room, by_event: dict[str, Any]) -> None:
+    """SIGKILL in the middle: the run is Crashed, and the receiver hears of it from the worker."""
+    assert room.worker is not None
+    lines = tuple(f"Line {number} of a talk that goes on for a while, and then some." for number in range(60))
+    is_ready(room, small_episode(room.folder / "killed", name="killed", lines=lines))
+    reached(room, "killed en", "RUNNING")
+    for process in children(room.worker.pid):
+        os.kill(process, signal.SIGKILL)
+    reached(room, "killed en", "CRASHED")
+    until(lambda: heard(room).get("killed") == "programme.failed", 150)
 
 
 def scraped(port: int) -> str:
