@@ -13,7 +13,7 @@ from tests.cluster import until
 from tests.episodes import small_episode
 from tests.servers import PrefectServer, end
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 WAN = ROOT / ".venv-wan/bin/python"
 OPTIONS = {"device": "cpu", "precision": "float32", "steps": 1, "guidance": 1.0, "infer_frames": 128}
@@ -62,7 +62,7 @@ def produced(settings: dict[str, str], episode: Path) -> dict[str, Any]:
     """What `troupe produce` says, in an environment without torch."""
     done = subprocess.run(
         [sys.executable, "-m", "flows.cli", "produce", str(episode), "--json"],
-        env=settings, capture_output=True, text=True, check=False, timeout=400,
+        env=settings, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
