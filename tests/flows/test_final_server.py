@@ -83,5 +83,4 @@ def test_an_episode_of_final_quality_is_rendered_by_the_pool(
     assert len(engines["wan-s2v"]) == 64
     assert (first["rendered"], first["reused"]) == (2, 0), worker.read_text()
     assert shards
-    assert {run["state"]["name"] for run in shards} == {"Completed"}
     assert (again["rendered"], again["reused"], again["revision"]) == (0, 2, first["revision"])
