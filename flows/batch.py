@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from flows.choices import choices_for
 from flows.direct import Direct
 from flows.episodes import episode_bytes
+from flows.logs import about
 from flows.pipeline import Run, production
 from flows.pool import Pool
 from flows.progress import Silent
@@ -199,7 +200,7 @@ def produce_order(
         watch(0, 1)
         episode = open_order(order)
         alone = wiring.settings.model_copy(update={"workers": 1})  # rows share the cores, not clips
-        with Direct(alone, wiring, Silent(), record) as direct:
+        with about(episode=episode.id), Direct(alone, wiring, Silent(), record) as direct:
             programmes = production(episode, choices_for(episode, wiring), make_run(direct, episode.id))
         made = published(programmes, record, wiring.workspace)
     except InputError as error:

@@ -47,7 +47,7 @@ def produce(
     quality: Quality = None,
     direct: Direct = False,
     budget_gpu_s: Annotated[
-        float | None, typer.Option("--budget-gpu-s", min=0, metavar="SECONDS", help="GPU seconds not to exceed.")
+        float | None, typer.Option("--budget-gpu-s", min=1, metavar="SECONDS", help="GPU seconds not to exceed.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -197,6 +197,24 @@ def worker(
     from importlib import import_module
 
     raise typer.Exit(import_module("infra.running").run_worker(pool))
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Say what runs, waits and failed lately at the Prefect server, and which workers there are."""
+    from importlib import import_module
+
+    _show(import_module("flows.status").show_status(), as_json)
+
+
+@app.command()
+def metrics() -> None:
+    """Serve figures of the Prefect server's runs at the setting metrics.port (OpenMetrics), until stopped."""
+    from importlib import import_module
+
+    from flows.settings import load_settings
+
+    import_module("flows.metrics").serve_metrics(load_settings())
 
 
 def _show(result: dict[str, Any], as_json: bool) -> None:

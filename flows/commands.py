@@ -6,6 +6,7 @@ Knows no Prefect: a run that is recorded there is handed to `flows/produce.py`, 
 import shutil
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -14,13 +15,16 @@ from typing import Any, cast
 from flows.choices import choices_for
 from flows.direct import Direct
 from flows.episodes import open_episode
+from flows.estimate import factor_of, known, quote
+from flows.logs import about, log_to_stderr
 from flows.memory import recall
 from flows.pipeline import Choices, plans, production
 from flows.progress import Bars, Plain, Progress, Silent, unwatched
 from flows.record import Record, published
-from flows.settings import Settings, load_settings, log_to_stderr, prefect_api_url
+from flows.settings import Settings, load_settings, prefect_api_url
 from flows.wiring import Wiring, model_folder
 from s2v_model.contract import Cost
+from tasks.domain.batch import Outcome
 from tasks.domain.editing import Plan
 from tasks.domain.episode import Episode
 from tasks.domain.errors import SettingsError
@@ -46,7 +50,7 @@ def produce_episode(
             "a budget is kept by runs that hand their shots to work pools, and this run would not.",
             remedy="Set PREFECT_API_URL, or leave --budget-gpu-s away.",
         )
-    log_to_stderr(settings.log)  # a recorded run has Prefect's own log
+    log_to_stderr(settings)  # a recorded run has Prefect's own log
     with shown(quiet) as progress:
         return produce_directly(episode, settings, progress)
 
@@ -58,7 +62,7 @@ def produce_directly(episode: Episode, settings: Settings, progress: Progress) -
     try:
         wiring.prepare()
         choices = choices_for(episode, wiring)
-        with Direct(settings, wiring, progress, record) as run:
+        with about(episode=episode.id), Direct(settings, wiring, progress, record) as run:
             programmes = production(episode, choices, run)
         return published(programmes, record, wiring.workspace)
     finally:
@@ -79,7 +83,7 @@ def produce_table(
     from flows.batch import Rows, read_orders, rows_at_once, run_batch, summary, summary_key
 
     settings = load_settings(store=store)
-    log_to_stderr(settings.log)
+    log_to_stderr(settings)
     batch = read_orders(path, template, quality, settings)
     wiring = Wiring(settings)
     submit: Any
@@ -90,7 +94,7 @@ def produce_table(
     else:
         num = at_once or rows_at_once(settings)
         submit = Rows(settings, num)
-    told = _Told(len(batch.ids), quiet)
+    told = _Told(len(batch.ids), quiet, settings)
     try:
         wiring.store.check(write=True)
         outcomes = run_batch(batch, submit, at_once=num, store=wiring.store, told=told)
@@ -101,6 +105,7 @@ def produce_table(
         raise
     finally:
         submit.close()
+        told.close()
         wiring.close()
     where = wiring.store.address(summary_key(batch))
     counted = ", ".join(f"{number} {state}" for state, number in document["counts"].items() if number)
@@ -115,18 +120,31 @@ def produce_table(
 
 
 class _Told:
-    """One line for each row that ends, on standard error."""
+    """One line for each row that ends, on standard error; a message to the receiver of webhooks, beside the rows."""
 
-    def __init__(self, total: int, quiet: bool) -> None:
+    def __init__(self, total: int, quiet: bool, settings: Settings) -> None:
         self._total, self._quiet, self._done = total, quiet, 0
+        self._settings, self._run = settings, uuid.uuid4().hex
+        self._messages = ThreadPoolExecutor(1) if settings.webhooks.url and prefect_api_url() else None
 
-    def __call__(self, outcome: Any) -> None:
+    def close(self) -> None:
+        """Wait for the last message to be handed over."""
+        if self._messages is not None:
+            self._messages.shutdown()
+
+    def __call__(self, outcome: Outcome) -> None:
         """A row has ended."""
         self._done += 1
+        if self._messages is not None:
+            self._messages.submit(self._announce, outcome)
         if not self._quiet:
             made = f"{outcome.rendered} rendered, {outcome.reused} reused, {outcome.seconds:.1f} s"
             said = made if outcome.state == "done" else outcome.error
             sys.stderr.write(f"{self._done}/{self._total} {outcome.id} {outcome.state}: {said}\n")
+
+    def _announce(self, outcome: Outcome) -> None:
+        announce = import_module("flows.webhooks").announce_outcome
+        announce(outcome.id, self._run, outcome.programme, outcome.error, self._settings, outcome.others)
 
 
 def plan_episode(path: str, *, store: str | None, quality: str | None, workers: int) -> dict[str, Any]:
@@ -147,11 +165,12 @@ def _quote(planned: list[Plan], choices: Choices, settings: Settings, wiring: Wi
     import tasks.render
 
     shots = [shot for plan in planned for shot in plan.shots]
+    factor = factor_of(known(wiring.workspace, choices.renderer))
     rows, seen, waiting = [], set(), []
     for shot in shots:
-        known = shot.fingerprint in seen or recall(tasks.render.render, (shot,), wiring.workspace) is not None
+        is_known = shot.fingerprint in seen or recall(tasks.render.render, (shot,), wiring.workspace) is not None
         seen.add(shot.fingerprint)
-        if not known:
+        if not is_known:
             waiting.append(shot.cost_seconds)
         rows.append(
             {
@@ -160,17 +179,18 @@ def _quote(planned: list[Plan], choices: Choices, settings: Settings, wiring: Wi
                 "start_frame": shot.start_frame,
                 "end_frame": shot.end_frame,
                 "fingerprint": shot.fingerprint,
-                "reused": known,
-                "seconds": round(shot.cost_seconds, 1),
+                "reused": is_known,
+                "seconds": round(factor * shot.cost_seconds, 1),
             }
         )
-    total = sum(waiting)
     cost: Cost = choices.renderer.cost
-    finish = max(total / workers, max(waiting, default=0.0))
-    on_gpu = cost.device == "gpu"
-    price = round(total / 3600 * settings.gpu_hour_price, 2) if on_gpu else 0.0
-    summary = f"{len(shots)} shots, {len(shots) - len(waiting)} reused; {total:.0f} {cost.device.upper()} seconds, " + (
-        f"{finish:.0f} s on {workers} worker{'s' if workers > 1 else ''}" + (f", {price} by settings" if price else "")
+    price = settings.gpu_hour_price if cost.device == "gpu" else 0.0
+    quoted = quote(waiting, factor=factor, workers=workers, gpu_hour_price=price).as_document()
+    summary = (
+        f"{len(shots)} shots, {len(shots) - len(waiting)} reused; {quoted['gpu_seconds']:.0f} {cost.device.upper()} "
+        f"seconds, {quoted['finish_seconds']:.0f} s on {workers} worker{'s' if workers > 1 else ''}"
+        + (f", {quoted['price']} by settings" if quoted["price"] else "")
+        + (f"; {factor:.2f} times the engine's own figures, as past runs took" if factor != 1 else "")
     )
     table = [
         f"{row['id']}  {row['speaker'] or '-':16} {row['start_frame']:>7}-{row['end_frame']:<7} "
@@ -182,10 +202,11 @@ def _quote(planned: list[Plan], choices: Choices, settings: Settings, wiring: Wi
         "shots": rows,
         "reused": len(shots) - len(waiting),
         "device": cost.device,
-        "seconds": round(total, 1),
-        "finish_seconds": round(finish, 1),
+        "seconds": quoted["gpu_seconds"],
+        "finish_seconds": quoted["finish_seconds"],
         "workers": workers,
-        "price": price,
+        "price": quoted["price"],
+        "factor": round(factor, 3),
         "text": [*table, *notes, summary],
     }
 

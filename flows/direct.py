@@ -7,11 +7,14 @@ nothing half-written, because every result is written beside and renamed.
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Self
 
+from flows.logs import about
 from flows.memory import identity, recall, remember
 from flows.policy import BACKOFF_SECONDS, POLICY, Policy, Stage, may_pass
 from flows.pool import Pool, watch_for
@@ -20,6 +23,7 @@ from flows.record import Record, Tally
 from flows.settings import Settings
 from flows.wiring import Wiring
 from s2v_model.contract import Stopped
+from tasks.domain.editing import Shot
 from tasks.domain.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -102,7 +106,7 @@ class Direct:
                 one(name)
             return done
         with ThreadPoolExecutor(at_once, thread_name_prefix=stage.__name__) as threads:
-            self._wait([threads.submit(one, name) for name in order])
+            self._wait([threads.submit(copy_context().run, one, name) for name in order])
         return done
 
     def _wait(self, calls: Sequence[Future[None]]) -> None:
@@ -133,13 +137,16 @@ class Direct:
         if known is not None:
             tally.remembered += 1
             return known
-        if POLICY[stage].in_processes and self.num_workers > 1:
-            result, cpu_seconds = self._pool.call(stage, values)
-            tally.cpu_seconds += cpu_seconds
-        else:
-            engines = self.wiring.supply(stage)
-            result = stage(*values, **engines, **watch_for(stage, self._watch(line)))
-        remember(stage, values, result, self.wiring.workspace)
+        with about(**_subject(values)):
+            began = time.monotonic()
+            if POLICY[stage].in_processes and self.num_workers > 1:
+                result, cpu_seconds = self._pool.call(stage, values)
+                tally.cpu_seconds += cpu_seconds
+            else:
+                engines = self.wiring.supply(stage)
+                result = stage(*values, **engines, **watch_for(stage, self._watch(line)))
+            remember(stage, values, result, self.wiring.workspace)
+            log.info("%s: %.1f s", POLICY[stage].title, time.monotonic() - began)
         return result
 
     def _watch(self, line: Line | None) -> Watch:
@@ -163,6 +170,12 @@ class Direct:
                 log.warning("%s failed and is tried again: %s", policy.title, error)
                 self._sleep(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
         raise AssertionError("a policy allows at least one attempt")
+
+
+def _subject(values: tuple[Any, ...]) -> dict[str, str]:
+    """What a log line of a call is about, where that is a shot."""
+    shot = values[0] if values else None
+    return {"shot": shot.id, "fingerprint": shot.fingerprint} if isinstance(shot, Shot) else {}
 
 
 def cost_of(values: tuple[Any, ...]) -> float:

@@ -103,6 +103,7 @@ class Distribution:
             costs = [shot.cost_seconds for shot in missing]
             self.quoted = quote(costs, factor=self.factor, workers=workers, gpu_hour_price=price)
             log.info("%d clips are missing: %s", len(missing), self.quoted.as_document())
+            self.told(0.0)
             shards = self._dealt(wanted, missing, workers)
             production = digest([workspace.store.uri, *(shot.fingerprint for shot in wanted)])
             self._run_all(shards, production, client)

@@ -1,60 +1,86 @@
-"""The flows: what Prefect runs. `produce` makes the programmes of one episode; its parameters are a form in the UI."""
+"""The flows: what Prefect runs. `produce` makes the programmes of one episode; its form is in flows/forms.py."""
 
 import logging
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from prefect import flow
+from prefect import flow, tags
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
 from prefect.runtime.flow_run import get_parameters as parameters
 from prefect.task_runners import ThreadPoolTaskRunner
-from pydantic import Field
 
 from flows.choices import choices_for
 from flows.direct import Direct
 from flows.episodes import open_episode
+from flows.forms import AS_WRITTEN, EpisodeForm
+from flows.logs import about
 from flows.pipeline import production
 from flows.progress import Silent
 from flows.record import Record, published
+from flows.report import LINK_SECONDS, log_run
 from flows.settings import Settings, load_settings
+from flows.status import TAG
 from flows.steps import Steps
+from flows.webhooks import announce_failure, announce_programme
 from flows.wiring import Wiring
+from tasks.domain.editing import Programme
 from tasks.domain.episode import Episode
 from tasks.domain.errors import PipelineError
+from tasks.engines.stores import Store
 
 
 def run_name() -> str:
     """Episode and language of the run at hand; its file's name where that cannot be read."""
-    path = str(parameters()["path"])
+    form = EpisodeForm.model_validate(parameters()["episode"])
     try:
-        episode = open_episode(path, load_settings())
+        episode = _opened(form, load_settings())
     except PipelineError:
-        return Path(path).name
+        return Path(form.path).name
     return f"{episode.id} {' '.join((episode.language, *episode.languages))}"
 
 
-@flow(name="produce", flow_run_name=run_name, persist_result=False)
-def produce(
-    path: Annotated[
-        str, Field(title="Episode file", description="As the workers see it, for example `/episodes/welcome.yaml`.")
-    ],
-    quality: Annotated[
-        Literal["draft", "final"] | None,
-        Field(title="Quality", description="In place of the episode's own: a draft needs no GPU."),
-    ] = None,
-    store: Annotated[
-        str | None,
-        Field(title="Store", description="file:FOLDER or s3://BUCKET/PREFIX, in place of the worker's setting."),
-    ] = None,
-    budget_gpu_s: Annotated[
-        float | None,
-        Field(title="Budget", ge=0, description="GPU seconds that are not exceeded. What is done by then is kept."),
-    ] = None,
-) -> dict[str, Any]:
-    """Make the programmes of an episode file."""
-    settings = load_settings(store=store)
-    episode = open_episode(path, settings, quality)
+def tell_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """A run that has ended without a programme, by itself or with its process, is told to webhooks."""
+    settings, form = load_settings(), EpisodeForm.model_validate(flow_run.parameters["episode"])
+    try:
+        name = _opened(form, settings).id
+    except PipelineError:
+        name = Path(form.path).stem
+    error = None if state.is_crashed() else state.result(raise_on_failure=False)
+    said = str(error) if isinstance(error, PipelineError) else state.message or str(state.name)
+    announce_failure(name, str(flow_run.id), said, settings)
+
+
+@flow(
+    name="produce",
+    flow_run_name=run_name,
+    persist_result=False,
+    on_failure=[tell_failure],
+    on_crashed=[tell_failure],
+)
+def produce(episode: EpisodeForm) -> dict[str, Any]:
+    """Make the programmes of an episode file.
+
+    Args:
+        episode: What to make.
+
+    """
+    settings = load_settings(store=episode.other_store)
+    log_run(settings)
+    opened = _opened(episode, settings)
+    with about(episode=opened.id):
+        return _produced(opened, settings, episode.budget_gpu_s or None)
+
+
+def _opened(form: EpisodeForm, settings: Settings) -> Episode:
+    return open_episode(form.path, settings, None if form.quality == AS_WRITTEN else form.quality)
+
+
+def _produced(episode: Episode, settings: Settings, budget_gpu_s: float | None) -> dict[str, Any]:
     record = Record(run=uuid.uuid4().hex)
     wiring = Wiring(settings, quality=episode.render.quality)
     try:
@@ -64,10 +90,20 @@ def produce(
             steps = Steps(direct, episode.id, budget_gpu_s=budget_gpu_s)
             programmes = production(episode, choices, steps)
         document = published(programmes, record, wiring.workspace)
-        steps.reports.done(episode.title, document, record.as_document(), settings.gpu_hour_price)
+        links = _links(programmes, wiring.store)
+        steps.reports.done(episode.title, document, record.as_document(), settings.gpu_hour_price, links)
+        for made in (document, *document["others"]):
+            announce_programme(episode.id, made, settings)
         return document
     finally:
         wiring.close()
+
+
+def _links(programmes: Sequence[Programme], store: Store) -> list[tuple[str, str]]:
+    """(name, address) of every delivered file that a browser can open; a folder's cannot, from a page of the web."""
+    named = [(output.name, f"{made.folder}/{output.name}") for made in programmes for output in made.outputs]
+    links = [(name, store.link(key, LINK_SECONDS)) for name, key in named]
+    return [(name, address) for name, address in links if address.startswith(("http://", "https://"))]
 
 
 def produce_recorded(
@@ -78,7 +114,9 @@ def produce_recorded(
     threads: Any = ThreadPoolTaskRunner(max_workers=(settings.workers or os.cpu_count() or 1) + 1)
     quality: Any = episode.render.quality
     recorded = produce.with_options(task_runner=threads)
-    return recorded(path, quality=quality, store=settings.store, budget_gpu_s=budget_gpu_s)
+    form = EpisodeForm(path=path, quality=quality, store=settings.store, budget_gpu_s=budget_gpu_s or 0.0)
+    with tags(TAG):
+        return recorded(form)
 
 
 def _leave_errors_to_the_command() -> None:

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, TypeVar
 
-from prefect import flow
+from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 import tasks.render
+from flows.logs import about
 from flows.policy import may_pass
 from flows.progress import unwatched
+from flows.report import log_run
 from flows.settings import Settings, load_settings
 from flows.shards import Shard
 from flows.wiring import Wiring
@@ -70,10 +72,12 @@ def render_shots(shard: str, store: str, quality: str = "final", attempt: int = 
 
     """
     wiring = _wired(store, quality)
+    log_run(wiring.settings)
     found = patiently(lambda: wiring.workspace.recall(STORE, shard, Shard), wiring)
     if found is None:
         return Failed(name=REFUSED, message=f"There is no shard {shard[:12]} in {store}. Produce the episode again.")
-    return render_all(found.shots, wiring, attempt).as_state()
+    with about(episode=str(runtime.flow_run.name or "").partition(" ")[0]):
+        return render_all(found.shots, wiring, attempt).as_state()
 
 
 def render_all(shots: Sequence[Shot], wiring: Wiring, attempt: int = 1) -> Outcome:
@@ -84,18 +88,19 @@ def render_all(shots: Sequence[Shot], wiring: Wiring, attempt: int = 1) -> Outco
     outcome, queue, suspects = Outcome(), deque(shots), attempt - 1
     while queue:
         shot, started = queue.popleft(), time.monotonic()
-        try:
-            if suspects and patiently(partial(wiring.workspace.clip, shot.fingerprint), wiring) is None:
-                suspects -= 1
-                queue.append(shot)
-            elif patiently(partial(_is_rendered, shot, wiring), wiring):
-                log.info("clip %s of %s in %.1f s", shot.fingerprint[:12], shot.id, time.monotonic() - started)
-                outcome.rendered += 1
-            else:
-                outcome.reused += 1
-        except PipelineError as error:
-            log.warning("shot %s (%s): %s", shot.id, shot.fingerprint[:12], error)
-            outcome.failures.append((shot, error))
+        with about(shot=shot.id, fingerprint=shot.fingerprint):
+            try:
+                if suspects and patiently(partial(wiring.workspace.clip, shot.fingerprint), wiring) is None:
+                    suspects -= 1
+                    queue.append(shot)
+                elif patiently(partial(_is_rendered, shot, wiring), wiring):
+                    log.info("clip %s of %s in %.1f s", shot.fingerprint[:12], shot.id, time.monotonic() - started)
+                    outcome.rendered += 1
+                else:
+                    outcome.reused += 1
+            except PipelineError as error:
+                log.warning("shot %s (%s): %s", shot.id, shot.fingerprint[:12], error)
+                outcome.failures.append((shot, error))
     return outcome
 
 

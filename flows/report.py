@@ -1,29 +1,45 @@
 """What a person sees of a run in Prefect's control room: how far it is, its shots, and what came out of it.
 
-In: plans, clips and the run's document. Out: artifacts. Texts of episodes are escaped: an artifact is Markdown, and a
-title must not become a link.
+In: plans, clips and the run's document. Out: artifacts, and labels of the run for programs (flows/metrics.py). Texts of
+episodes are escaped: an artifact is Markdown, and a title must not become a link.
 """
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
+from prefect import runtime
 from prefect.artifacts import (
+    create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.logging.handlers import APILogHandler
 
-from tasks.domain.editing import Shot
+from flows.estimate import Quote
+from flows.logs import log_in_run
+from flows.settings import Settings
+from tasks.domain.editing import Clip, Shot
+from tasks.domain.errors import EngineError
 
 log = logging.getLogger(__name__)
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
 _MAX_ROWS = 1000
+PROGRESS_SECONDS = 2.0
+"""The server is told no more often: a clip may take milliseconds."""
+LINK_SECONDS = 7 * 24 * 3600
+"""The longest that S3 signs an address for."""
+RENDERED, REUSED, GPU_SECONDS = "troupe.rendered", "troupe.reused", "troupe.gpu_seconds"
+"""Labels of a producing run: clips, and seconds."""
 
 
 class Reports:
@@ -32,9 +48,13 @@ class Reports:
     def __init__(self, episode: str) -> None:
         self._key = re.sub(r"[^a-z0-9]+", "-", episode.casefold()).strip("-") or "episode"
         self._progress: Any = None
+        self._told_at = float("-inf")
 
     def progress(self, share: float) -> None:
         """How much of the rendering is done, 0 to 1."""
+        if share < 1 and time.monotonic() - self._told_at < PROGRESS_SECONDS:
+            return
+        self._told_at = time.monotonic()
         percent = round(100 * share, 1)
         if self._progress is None:
             self._progress = self._made(
@@ -43,15 +63,32 @@ class Reports:
         else:
             self._made(update_progress_artifact, self._progress, progress=percent)
 
-    def shots(self, shots: Sequence[Shot], reused: frozenset[str], stills: frozenset[str] = frozenset()) -> None:
-        """The table of a programme's shots."""
-        rows = shot_rows(shots, reused, stills)
-        self._made(create_table_artifact, table=rows, key=f"{self._key}-shots", description="Shots")
+    def quote(self, quote: Quote) -> None:
+        """What rendering will cost, before it begins."""
+        text = f"{quote.gpu_seconds:.0f} GPU seconds, {quote.finish_seconds:.0f} s on {quote.workers} workers"
+        said = f"{text}, {quote.price:.2f} by the price of a GPU hour" if quote.price else text
+        self._made(create_markdown_artifact, markdown=f"{said}\n", key=f"{self._key}-quote", description="Quote")
 
-    def done(self, title: str, document: dict[str, Any], record: dict[str, Any], gpu_hour_price: float) -> None:
-        """The summary of a run."""
-        text = summary(title, document, record, gpu_hour_price)
+    def shots(self, rows: Sequence[dict[str, Any]]) -> None:
+        """The table of a programme's shots (`shot_rows`)."""
+        self._made(create_table_artifact, table=list(rows), key=f"{self._key}-shots", description="Shots")
+
+    def done(
+        self,
+        title: str,
+        document: dict[str, Any],
+        record: dict[str, Any],
+        gpu_hour_price: float,
+        links: Sequence[tuple[str, str]],
+    ) -> None:
+        """The summary of a run. links: (name, web address) of what was delivered."""
+        text = summary(title, document, record, gpu_hour_price, links)
         self._made(create_markdown_artifact, markdown=text, key=self._key, description="What came out")
+        for name, address in links:
+            key = f"{self._key}-{re.sub(r'[^a-z0-9]+', '-', name.casefold())}"
+            self._made(create_link_artifact, address, link_text=name, key=key, description="Holds for a week")
+        counted = {RENDERED: record["rendered"], REUSED: record["reused"]}
+        self._made(_label_run, {**counted, GPU_SECONDS: float(record.get("gpu_seconds", 0.0))})
 
     def _made(self, make: Callable[..., Any], *values: Any, **named: Any) -> Any:
         try:
@@ -66,12 +103,26 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
-def shot_rows(
-    shots: Sequence[Shot], reused: frozenset[str], stills: frozenset[str] = frozenset()
-) -> list[dict[str, Any]]:
-    """A row for each shot: who, when, what was done.
+def log_run(settings: Settings) -> None:
+    """Our log goes to the run's page, as Prefect's own does."""
+    handler = APILogHandler()
+    # A thread that belongs to no run, or a process between two of them, has nowhere to write to.
+    handler.addFilter(lambda record: FlowRunContext.get() is not None or TaskRunContext.get() is not None)
+    log_in_run(settings, handler)
 
-    reused: fingerprints whose clips were in the store. stills: ids of shots that could not be rendered.
+
+def _label_run(labels: Mapping[str, int | float]) -> None:
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(runtime.flow_run.id, dict(labels))
+
+
+def shot_rows(
+    shots: Sequence[Shot], clips: Sequence[Clip | EngineError], reused: frozenset[str], seconds: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """A row for each shot: who, when, what was done, and what was measured.
+
+    clips: an error for a shot that is shown as a still. reused: fingerprints whose clips were in the store. seconds:
+    what rendering took here, by fingerprint; of others the expected seconds are shown, with a "~".
     """
     return [
         {
@@ -79,12 +130,34 @@ def shot_rows(
             "speaker": escaped(shot.speaker or ""),
             "from": _clock(shot.start_frame),
             "to": _clock(shot.end_frame),
-            "clip": "still" if shot.id in stills else "reused" if shot.fingerprint in reused else "rendered",
-            "expected seconds": round(shot.cost_seconds, 1),
+            "clip": _done(clip, reused),
+            "seconds": _spent(shot, reused, seconds),
+            "checks": _checks(clip),
             "fingerprint": shot.fingerprint[:12],
         }
-        for shot in shots[:_MAX_ROWS]
+        for shot, clip in list(zip(shots, clips, strict=True))[:_MAX_ROWS]
     ]
+
+
+def _done(clip: Clip | EngineError, reused: frozenset[str]) -> str:
+    if isinstance(clip, EngineError):
+        return "still"
+    return "reused" if clip.fingerprint in reused else "rendered"
+
+
+def _checks(clip: Clip | EngineError) -> str:
+    """What was counted and measured on a clip, or why there is none."""
+    if isinstance(clip, EngineError):
+        return escaped(str(clip))
+    counted = f"{clip.num_frames} frames {clip.width}x{clip.height}"
+    return ", ".join((counted, *(f"{escaped(name)} {escaped(value)}" for name, value in clip.checks)))
+
+
+def _spent(shot: Shot, reused: frozenset[str], seconds: Mapping[str, float]) -> str:
+    if shot.fingerprint in reused:
+        return "0"
+    measured = seconds.get(shot.fingerprint)
+    return f"~{shot.cost_seconds:.1f}" if measured is None else f"{measured:.1f}"
 
 
 def _clock(frame: int) -> str:
@@ -93,17 +166,26 @@ def _clock(frame: int) -> str:
     return f"{seconds // 60}:{seconds % 60:02d}.{left:02d}"
 
 
-def summary(title: str, document: dict[str, Any], record: dict[str, Any], gpu_hour_price: float) -> str:
+def summary(
+    title: str,
+    document: dict[str, Any],
+    record: dict[str, Any],
+    gpu_hour_price: float,
+    links: Sequence[tuple[str, str]] = (),
+) -> str:
     """What came out, as Markdown: where it is, what was done, what it cost."""
     gpu_seconds = float(record.get("gpu_seconds", 0.0))
     lines = [f"# {escaped(title)}", ""]
     for made in (document, *document["others"]):
         lines.append(f"* programme: {_place(made['programme'])}")
         lines.append(f"  ({made['shots']} shots, {made['rendered']} rendered, {made['reused']} reused)")
+    lines += [f"* [{escaped(name)}](<{address}>)" for name, address in links]
     lines += ["", "| what | how much |", "| --- | --- |"]
     lines.append(f"| seconds | {document['seconds']:.1f} |")
     lines.append(f"| CPU seconds | {document['cpu_seconds']:.1f} |")
     lines.append(f"| GPU seconds | {gpu_seconds:.1f} |")
+    if quotes := record.get("quotes"):
+        lines.append(f"| GPU seconds expected | {sum(quote['gpu_seconds'] for quote in quotes):.1f} |")
     if gpu_hour_price and gpu_seconds:
         lines.append(f"| cost | {gpu_seconds / 3600 * gpu_hour_price:.2f} |")
     lines.append(f"| attempts repeated | {record.get('retries', 0)} |")

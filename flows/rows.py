@@ -25,6 +25,7 @@ from prefect.states import Cancelling, Completed, Failed
 
 from flows.batch import Batch, produce_order
 from flows.progress import unwatched
+from flows.report import escaped, log_run
 from flows.settings import Settings, load_settings
 from flows.shards import MAX_ATTEMPTS
 from flows.steps import Steps
@@ -55,6 +56,7 @@ def produce_row(row: str, order: str, store: str, attempt: int = 1) -> State[Any
 
     """
     workspace = _wired(store, "draft").workspace
+    log_run(_wired(store, "draft").settings)
     found = workspace.recall(_ORDER, order, Order)
     if found is None:
         return Failed(message=f"There is no order {order[:12]} in {store}. Submit the batch again.")
@@ -160,6 +162,10 @@ class ServerRows:
 
     def report(self, batch: Batch, rows: list[dict[str, Any]]) -> None:
         """The summary as a table in the control room."""
-        shown = [{key: row[key] for key in ("id", "state", "programme", "shots", "rendered", "error")} for row in rows]
+        shown = [
+            {key: row[key] for key in ("id", "state", "programme", "shots", "rendered")}
+            | {"error": escaped(row["error"])}  # a cell is Markdown
+            for row in rows
+        ]
         with suppress(httpx.HTTPError, PrefectHTTPStatusError):
             create_table_artifact(table=shown, key=f"batch-{batch.name}".lower().replace("_", "-"), description="Batch")

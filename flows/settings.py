@@ -4,7 +4,6 @@ In: variables TROUPE_*, a file (`troupe.toml` in the working folder, or the one 
 the command line overrides. Out: one frozen `Settings`. Knows no engine: names are text until wiring loads them.
 """
 
-import logging
 import os
 import tomllib
 from pathlib import Path
@@ -111,7 +110,15 @@ class Production(_Group):
 
     shard_seconds: float = Field(300.0, ge=1, le=7200, description="Longest shard, in seconds of GPU.")
     poll_seconds: float = Field(3.0, ge=0.1, le=60, description="How often a producing run asks how its shards are.")
+    schedules: str = Field("", description="File of schedules and event triggers; empty for `infra/schedules.yaml`.")
     drain_seconds: float = Field(0.0, ge=0, le=3600, description="A worker that stops lets its run go on for so long.")
+
+
+class Metrics(_Group):
+    """Figures of a site, for Prometheus or OpenTelemetry's collector."""
+
+    port: int = Field(0, ge=0, le=65535, description="Port of `troupe metrics` (OpenMetrics); 0 for none.")
+    host: str = Field("127.0.0.1", description="Address that it listens at.")
 
 
 class Settings(BaseSettings):
@@ -131,6 +138,9 @@ class Settings(BaseSettings):
         default_factory=dict, description='Work pool that renders for a renderer, by its name: `wan-s2v = "gpu"`.'
     )
     log: str = Field("warning", pattern="^(debug|info|warning|error)$", description="Level of the log.")
+    log_format: str = Field(
+        "text", pattern="^(text|json)$", description="`text`, or `json`: lines with episode, shot and fingerprint."
+    )
     engines: Engines = Engines()
     sound: Sound = Sound()
     marking: Marking = Marking()
@@ -141,6 +151,7 @@ class Settings(BaseSettings):
     gc: Gc = Gc()
     s3: S3 = S3()
     production: Production = Production()
+    metrics: Metrics = Metrics()
 
     @classmethod
     def settings_customise_sources(
@@ -167,12 +178,6 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(f"{error}.", where=named or "troupe.toml", remedy="Mend the file.") from error
     except ValidationError as error:
         raise SettingsError(_first(error), where="settings", remedy="README, 'Settings', lists them all.") from error
-
-
-def log_to_stderr(level: str) -> None:
-    """Show the log of this process from `level` on. The S3 client's own retries are its business."""
-    logging.basicConfig(level=level.upper(), format="%(levelname)s: %(message)s", force=True)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def _first(error: ValidationError) -> str:

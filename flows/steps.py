@@ -5,7 +5,9 @@ Values do not travel through Prefect: a task is given a label, and its result st
 Prefect's own caching and persistence stay off: the store is the one memory.
 """
 
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from prefect import task
@@ -21,7 +23,7 @@ from flows.distribute import Distribution
 from flows.memory import identity
 from flows.policy import BACKOFF_SECONDS, POLICY, Policy, Stage, may_pass
 from flows.record import Tally
-from flows.report import Reports
+from flows.report import Reports, shot_rows
 from tasks.domain.editing import Clip, Shot
 from tasks.domain.errors import EngineError
 
@@ -34,6 +36,7 @@ class Steps:
         self.direct, self.episode, self.budget_gpu_s = direct, episode, budget_gpu_s
         self.reports = Reports(episode)
         self._reused: set[str] = set()
+        self._seconds: dict[str, float] = {}
 
     def __call__(self, stage: Stage, *values: Any) -> Any:
         """One task, called what the stage does."""
@@ -58,8 +61,8 @@ class Steps:
                 clips = self._on_pool(pool, [items[place][0] for place in own], f"{title} on {pool}", tally, lenient)
                 done |= dict(zip(own, clips, strict=True))
             if stage is tasks.render.render:
-                stills = frozenset(items[place][0].id for place in done if isinstance(done[place], EngineError))
-                self.reports.shots([shot for (shot,) in items], frozenset(self._reused), stills)
+                shots, clips = [shot for (shot,) in items], [done[place] for place in range(len(items))]
+                self.reports.shots(shot_rows(shots, clips, frozenset(self._reused), self._seconds))
             return [done[place] for place in range(len(items))]
 
     def _pools(self, items: Sequence[tuple[Any, ...]]) -> dict[int, str]:
@@ -85,6 +88,7 @@ class Steps:
         )
 
         def wait() -> None:
+            away.told = partial(self._tell, away)
             away.render(shots)  # not a parameter of the task: Prefect would look through every value
 
         try:
@@ -100,6 +104,12 @@ class Steps:
             away.clips.get(shot.fingerprint) or record.failed(tally, shot.id, EngineError(away.lost[shot.fingerprint]))
             for shot in shots
         ]
+
+    def _tell(self, away: Distribution, share: float) -> None:
+        """Progress of a pool; at its beginning, what it will cost."""
+        if share == 0 and away.quoted is not None:
+            self.reports.quote(away.quoted)
+        self.reports.progress(share)
 
     def _tasks(
         self,
@@ -122,11 +132,13 @@ class Steps:
         def step(label: str, name: str) -> State:
             own = Tally(stage=stage.__name__)
             calls.append(own)
+            began = time.monotonic()
             try:
                 done[name] = self.direct.once(stage, work[name], own)
             except EngineError as error:
                 lost[name] = error
                 raise
+            self._seconds[name] = time.monotonic() - began
             if own.remembered:
                 self._reused.add(name)
             return Completed(name="Reused", message="It was in the store.") if own.remembered else Completed()
@@ -135,8 +147,10 @@ class Steps:
         try:
             if policy.in_processes:
                 order = sorted(work, key=lambda name: -cost_of(work[name]))
-                for future in as_completed([ordered.submit(labels[name], name) for name in order]):
+                begun = [ordered.submit(labels[name], name) for name in order]
+                for num_done, future in enumerate(as_completed(begun), 1):
                     future.result(raise_on_failure=not lenient)
+                    self.reports.progress(num_done / len(order))
             else:
                 for name in work:
                     ordered.submit(labels[name], name).result()

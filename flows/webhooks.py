@@ -1,5 +1,8 @@
 """Webhooks: a flow of its own for each message, so that no production waits for a receiver.
 
+Told of are programmes and failures of the flow `produce`, of batch rows, and of feeds and inboxes; a run that no server
+records tells nobody.
+
 A try that fails for now schedules the next one as a new run of the same deployment: nothing sits in a worker for
 hours, and a worker that is restarted loses none. Address and secret are settings of the worker that sends; they stand
 in no parameter.
@@ -7,8 +10,9 @@ in no parameter.
 
 import logging
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
@@ -19,7 +23,7 @@ from pydantic import Field
 from flows.settings import Settings, load_settings
 from tasks.domain.errors import EngineError
 from tasks.media.deliver import post
-from tasks.webhook import Event, headers
+from tasks.webhook import Event, failed, headers, published
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +64,28 @@ def deliver(event: Event, settings: Settings) -> int:
     return post(hook.url, event.body, signed, allow=settings.network.allow)
 
 
+def announce_programme(episode: str, made: dict[str, Any], settings: Settings) -> None:
+    """Tell of a programme. made: `programme`, its address, and what else a document of `troupe produce` says of it."""
+    revision = made["programme"].rstrip("/").rpartition("/")[2]
+    announce(published(episode, {"revision": revision, **made}, at=_now()), settings)
+
+
+def announce_failure(episode: str, run: str, error: str, settings: Settings) -> None:
+    """Tell of a run that has ended without a programme. run: the id of the run."""
+    announce(failed(episode, run, error, at=_now()), settings)
+
+
+def announce_outcome(
+    episode: str, run: str, programme: str, error: str, settings: Settings, others: Sequence[str] = ()
+) -> None:
+    """Tell what came of a row or a feed's item: its programme and `others`, or without one its error."""
+    if not programme:
+        announce_failure(episode, run, error, settings)
+        return
+    for made in (programme, *others):
+        announce_programme(episode, {"programme": made}, settings)
+
+
 def announce(event: Event, settings: Settings) -> bool:
     """Hand a message to the flow above and go on; whether it was taken. Never raises: a programme is there without."""
     if not settings.webhooks.url:
@@ -81,3 +107,7 @@ def _start(event: Event, attempt: int, at: datetime | None) -> None:
         idempotency_key=f"webhook/{event.key}/{attempt}",
         as_subflow=False,
     )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,10 +1,11 @@
-"""Everything that a Prefect server is told of Troupe: work pools, deployments, and what ends lost runs.
+"""Everything that a Prefect server is told of Troupe: work pools, deployments, what starts them, what ends lost runs.
 
 `python -m infra.deployments` (and `troupe serve`) brings a server up to this state; running it again changes nothing.
-Pools of renderers come from the setting `pools`.
+Pools of renderers come from the setting `pools`, schedules and event triggers from schedules.yaml.
 """
 
 import logging
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +24,12 @@ from flows.produce import produce
 from flows.render_shots import NO_HEARTBEAT, render_shots
 from flows.rows import produce_row
 from flows.settings import Settings, load_settings
+from flows.status import server
+from flows.watching import watch_feed, watch_inbox
+from flows.webhooks import deliver_webhook
+from infra.schedules import Starts, read_schedules
 from infra.warm_worker import WarmWorker
+from tasks.domain.errors import InputError, PipelineError
 
 log = logging.getLogger(__name__)
 
@@ -34,20 +40,28 @@ SILENCE_SECONDS = 90
 _FINAL_EVENTS = ("Completed", "Failed", "Cancelled", "Crashed", "AwaitingRetry", "Refused")
 
 
+ON_CPU: dict[Flow[Any, Any], str] = {
+    produce: "Makes the programmes of one episode file.",
+    watch_feed: "Makes each new episode of a podcast feed, once. Meant for a schedule.",
+    watch_inbox: "Makes each new episode file of a folder or bucket, once. Meant for a schedule.",
+    deliver_webhook: "Tells a receiver of a programme. Begun by other runs, not by hand.",
+}
+"""Flows of the pool `cpu`, and what they are for."""
+
+
 def deploy(settings: Settings, *, silence_seconds: float = SILENCE_SECONDS) -> None:
-    """Bring the configured server up to date."""
+    """Bring the configured server up to date. Raises SettingsError for a file of schedules that is wrong."""
+    starts = read_schedules(settings.production.schedules, frozenset(flow.name for flow in ON_CPU))
     with get_client(sync_client=True) as client:
         _pool(CPU_POOL, "process", {}, client)
         for pool in sorted({*settings.pools.values(), settings.batch.pool} - {CPU_POOL}):
             _pool(pool, WarmWorker.type, WarmWorker.get_default_base_job_template(), client)
-    _deployment(produce, CPU_POOL, "Makes the programmes of one episode file.")
-    _deployment(
-        produce_row,
-        settings.batch.pool,
-        "Makes the programmes of one row of a table. Begun by `troupe batch`, not by hand.",
-    )
+    for flow, description in ON_CPU.items():
+        _deployment(flow, CPU_POOL, description, starts.get(flow.name, Starts()))
+    by_batches = "Makes the programmes of one row of a table. Begun by `troupe batch`, not by hand."
+    _deployment(produce_row, settings.batch.pool, by_batches, Starts())
     for pool in sorted(set(settings.pools.values())):
-        _deployment(render_shots, pool, "Renders a shard of shots. Begun by producing runs, not by hand.")
+        _deployment(render_shots, pool, "Renders a shard of shots. Begun by producing runs, not by hand.", Starts())
     _zombie_automation(silence_seconds)
 
 
@@ -59,7 +73,7 @@ def _pool(name: str, kind: str, template: dict[str, Any], client: SyncPrefectCli
         log.info("work pool %s is there", name)
 
 
-def _deployment(flow: Flow[Any, Any], pool: str, description: str) -> None:
+def _deployment(flow: Flow[Any, Any], pool: str, description: str, starts: Starts) -> None:
     # A module entry point: a file's would import the flow anew for each run, and load a second model.
     made: Any = flow.to_deployment(
         pool,
@@ -67,8 +81,16 @@ def _deployment(flow: Flow[Any, Any], pool: str, description: str) -> None:
         description=description,
         tags=["troupe"],
         entrypoint_type=EntrypointType.MODULE_PATH,
+        schedules=list(starts.schedules),
+        triggers=list(starts.triggers),
     )
-    made.apply()
+    deployment = made.apply()
+    # Prefect renews the schedules that it is given, and leaves all others.
+    kept = {schedule.slug for schedule in starts.schedules}
+    with get_client(sync_client=True) as client:
+        for schedule in client.read_deployment_schedules(deployment):
+            if schedule.slug not in kept:
+                client.delete_deployment_schedule(deployment, schedule.id)
 
 
 def _zombie_automation(silence_seconds: float) -> None:
@@ -96,5 +118,16 @@ def _zombie_automation(silence_seconds: float) -> None:
     wanted.update()
 
 
+def main() -> int:
+    """The command: exit codes and sentences as those of `troupe`."""
+    try:
+        with server():
+            deploy(load_settings())
+    except PipelineError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2 if isinstance(error, InputError) else 1
+    return 0
+
+
 if __name__ == "__main__":
-    deploy(load_settings())
+    sys.exit(main())

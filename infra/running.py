@@ -50,6 +50,8 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
         _await_server(url, processes[0])
         subprocess.run([sys.executable, "-m", "infra.deployments"], env=_environment(url), check=True)
         processes += [_worker(pool, url) for pool in sorted({"cpu", settings.batch.pool, *settings.pools.values()})]
+        if settings.metrics.port:
+            processes.append(_started([sys.executable, "-m", "flows.cli", "metrics"], _environment(url)))
     except BaseException:
         _stop(processes)
         raise
@@ -70,7 +72,10 @@ def _prefect(arguments: Sequence[str], environment: dict[str, str]) -> "subproce
     # A session of its own: Ctrl-C comes from here alone, once. Signals as a program expects them: a process that was
     # begun in the background of a script ignores the interrupt by which Prefect ends its workers.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    command = [sys.executable, "-m", "prefect", *arguments]
+    return _started([sys.executable, "-m", "prefect", *arguments], environment)
+
+
+def _started(command: Sequence[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, env=environment, start_new_session=True)
 
 

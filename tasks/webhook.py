@@ -31,9 +31,9 @@ class Event:
 
 
 def published(episode: str, made: dict[str, Any], *, at: str) -> Event:
-    """A programme is there. made: a document of `troupe produce`. at: ISO 8601."""
+    """A programme is there. made: a document of `troupe produce`, its counts where they are known. at: ISO 8601."""
     fields = ("programme", "revision", "shots", "rendered", "reused")
-    data = {"episode": episode, **{field: made[field] for field in fields}}
+    data = {"episode": episode, **{field: made[field] for field in fields if field in made}}
     return _event(PUBLISHED, data, at, key=(made["programme"], made["revision"]))
 
 

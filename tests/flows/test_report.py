@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from flows.report import escaped, shot_rows, summary
-from tests.publishing import a_shot
+from tests.publishing import a_plan, a_shot, some_clips
 
 DOCUMENT = {
     "programme": "s3://videos/p/programmes/x/1",
@@ -35,18 +35,24 @@ def test_text_of_an_episode_stays_text(text: str, expected: str) -> None:
 def test_the_table_says_what_was_done_with_each_shot() -> None:
     """Speaker, span and whether the clip was there."""
     shots = [replace(a_shot(1, 0, 30), fingerprint="a" * 64), replace(a_shot(2, 30, 1530), fingerprint="b" * 64)]
-    rows = shot_rows(shots, frozenset(["b" * 64]))
-    assert [(row["from"], row["to"], row["clip"]) for row in rows] == [
-        ("0:00.00", "0:01.05", "rendered"),
-        ("0:01.05", "1:01.05", "reused"),
+    clips = [
+        replace(clip, fingerprint=shot.fingerprint) for shot, clip in zip(shots, some_clips(a_plan()), strict=False)
+    ]
+    size = [f"{clip.num_frames} frames 320x180" for clip in clips]
+    rows = shot_rows(shots, clips, frozenset(["b" * 64]), {"a" * 64: 3.21})
+    assert [(row["from"], row["to"], row["clip"], row["seconds"], row["checks"]) for row in rows] == [
+        ("0:00.00", "0:01.05", "rendered", "3.2", f"{size[0]}, mouth 0.91"),
+        ("0:01.05", "1:01.05", "reused", "0", f"{size[1]}, mouth 0.91"),
     ]
 
 
 def test_the_summary_says_where_and_how_much() -> None:
     """Programmes, GPU seconds and their price; only web addresses are links."""
-    text = summary("Welcome [aboard]", DOCUMENT, {"gpu_seconds": 1800.0, "retries": 2}, 2.5)
+    record = {"gpu_seconds": 1800.0, "retries": 2, "quotes": [{"gpu_seconds": 1700.04}]}
+    text = summary("Welcome [aboard]", DOCUMENT, record, 2.5, [("16x9.en.mp4", "https://host/a.mp4?X=1&Y=2")])
     assert r"# Welcome \[aboard\]" in text
     assert "`s3://videos/p/programmes/x/1`" in text
     assert "<https://host/a>" in text
-    assert "| GPU seconds | 1800.0 |" in text
+    assert r"[16x9.en.mp4](<https://host/a.mp4?X=1&Y=2>)" in text
+    assert "| GPU seconds | 1800.0 |\n| GPU seconds expected | 1700.0 |" in text
     assert "| cost | 1.25 |" in text

@@ -1,34 +1,26 @@
-"""The forms of the flows that watch."""
+"""What comes of a visit."""
 
 import pytest
-from prefect.utilities.callables import parameter_schema
 
 import flows.watching
-from flows.batch import Rows
 from flows.settings import Settings
-from flows.watching import _shown, watch_feed, watch_inbox
+from flows.watching import _shown
 from tasks.domain.errors import EngineError
 from tasks.ledger import Entry
 
 
-def test_every_field_of_the_forms_is_explained() -> None:
-    """A person who has never seen the code can fill them in."""
-    for form in (watch_feed, watch_inbox):
-        fields = parameter_schema(form.fn).properties
-
-        assert {
-            name for name, field in fields.items() if not field.get("title") or not field.get("description")
-        } == set()
-
-
-def test_a_visit_of_nothing_but_failures_fails() -> None:
-    """A run in which nothing could be made is red in the UI; one success keeps it green."""
-    failed, done = Entry(name="a", state="failed", error="no"), Entry(name="b", state="done")
-    rows = Rows(Settings(), 1)
+def test_a_visit_of_nothing_but_failures_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in which nothing could be made is red in the UI; one success keeps it green; each is told to webhooks."""
+    failed, done = Entry(name="a", state="failed", error="no", episode="x"), Entry(name="b", state="done", episode="y")
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(flows.watching, "announce_outcome", lambda name, *given: told.append((name, given[2])))
 
     with pytest.raises(EngineError, match="none of 1 new episodes could be made: no"):
-        _shown(lambda submit: [failed], rows, "feed-x")
-    assert [row["state"] for row in _shown(lambda submit: [failed, done], rows, "feed-x")] == ["failed", "done"]
+        _shown(lambda submit: [failed], Settings(), "feed-x")
+    shown = _shown(lambda submit: [failed, done, Entry(name="c", state="same")], Settings(), "feed-x")
+
+    assert [row["state"] for row in shown] == ["failed", "done", "same"]
+    assert told == [("x", "no"), ("x", "no"), ("y", "")]
 
 
 @pytest.fixture(autouse=True)

@@ -14,19 +14,6 @@ from tests.servers import PrefectServer
 
 pytestmark = pytest.mark.server
 ROOT = Path(__file__).parents[2]
-POOL = """
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.exceptions import ObjectAlreadyExists
-from prefect.types.entrypoint import EntrypointType
-from flows.webhooks import deliver_webhook
-with get_client(sync_client=True) as client:
-    try:
-        client.create_work_pool(WorkPoolCreate(name="cpu", type="process"))
-    except ObjectAlreadyExists:
-        pass
-deliver_webhook.to_deployment("cpu", work_pool_name="cpu", entrypoint_type=EntrypointType.MODULE_PATH).apply()
-"""
 ANNOUNCE = """
 from flows.settings import load_settings
 from flows.webhooks import announce
@@ -55,8 +42,8 @@ def test_an_inbox_is_visited_by_a_flow(recorder: PrefectServer, tmp_path: Path) 
     """Its run is Completed and shows what it made as a table; the next one makes nothing."""
     episode = small_episode(tmp_path / "box")
     os.utime(episode, (time.time() - 60, time.time() - 60))
-    call = f"watch_inbox('mail', {str(tmp_path / 'box')!r}, store={f'file:{tmp_path}/store'!r})"
-    code = f"from flows.watching import watch_inbox; print([row['state'] for row in {call}])"
+    form = {"id": "mail", "place": str(tmp_path / "box"), "store": f"file:{tmp_path}/store"}
+    code = f"from flows.watching import watch_inbox; print([row['state'] for row in watch_inbox({form})])"
     said = [run(recorder, "-c", code, TROUPE_WORKERS="1").splitlines()[-1] for _ in range(2)]
     artifacts = recorder.ask("/artifacts/filter", {"artifacts": {"key": {"any_": ["inbox-mail"]}}})
 
@@ -73,7 +60,7 @@ def test_a_webhook_that_fails_for_now_is_sent_again_by_a_run_of_its_own(recorder
         "TROUPE_WEBHOOKS__SECRET": "correct horse battery",
         "TROUPE_NETWORK__ALLOW": '["127.0.0.1"]',
     }
-    run(recorder, "-c", POOL)
+    run(recorder, "-m", "infra.deployments")
     key = run(recorder, "-c", ANNOUNCE, **hook)
     first = tries(recorder, key)
     run(recorder, "-m", "prefect", "worker", "start", "--pool", "cpu", "--run-once", **hook)

@@ -1,11 +1,9 @@
 """Sending webhooks: one try, what may be tried again, and that no run waits or fails for it."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -16,39 +14,9 @@ from flows.settings import Settings, load_settings
 from flows.webhooks import AGAIN_AFTER_SECONDS, announce, deliver, deliver_webhook
 from tasks.domain.errors import EngineError, SettingsError
 from tasks.webhook import SIGNATURE_HEADER, Event, check_signature
+from tests.receiver import SECRET, Receiver
 
-SECRET = "correct horse battery"
 EVENT = Event(key="k1", body=b'{"event":"programme.published"}')
-
-
-class Receiver(HTTPServer):
-    """Answers with `status`, and keeps what it got."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.status, self.got = 204, []  # type: ignore[var-annotated]
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def settings(self) -> Settings:
-        """That send here."""
-        url = f"http://127.0.0.1:{self.server_port}/hook"
-        return Settings(webhooks={"url": url, "secret": SECRET}, network={"allow": ["127.0.0.1"]})
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        """Keeps headers and body."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append((dict(self.headers), body))
-        self.send_response(self.server.status)
-        self.send_header("Location", "http://127.0.0.1:1/elsewhere")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.running import WORKER_ENVIRONMENT
+from tests.databases import production_settings
+
 INFRA = Path(__file__).parents[2] / "infra"
 IMAGES = sorted(INFRA.glob("images/*.Dockerfile"))
 WORKLOADS = ("Deployment", "Job")
@@ -97,6 +100,24 @@ def test_the_server_asks_for_a_password_and_reports_to_nobody() -> None:
     assert {environment["PREFECT_API_AUTH_STRING"][:14] for environment in workers} == {"${PREFECT_AUTH"}
     assert services["server"]["environment"]["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
     assert "-master.telemetry=false" in services["objects"]["command"]
+
+
+def test_servers_and_workers_are_set_as_they_are_tested() -> None:
+    """Messages, tasks and leases as in the fault tests, in Compose and in the chart; workers as of `troupe serve`."""
+    tested = production_settings("", 6379)
+    composed = compose()["server"]["environment"]
+    (values,) = documents(INFRA / "k8s/server-values.yaml")
+    charted = {each["name"]: each.get("value") for each in values["server"]["env"]}
+    modules = {name: value for name, value in tested.items() if value.startswith("prefect_redis.")}
+    worker = compose()["worker-cpu"]["environment"]
+    (kustomized,) = documents(INFRA / "k8s/kustomization.yaml")
+    literals = dict(each.split("=", 1) for each in kustomized["configMapGenerator"][0]["literals"])
+
+    assert tested.keys() <= composed.keys()
+    assert {name: composed[name] for name in modules} == {name: charted.get(name) for name in modules} == modules
+    assert tested.keys() - charted.keys() == {"PREFECT_SERVER_DATABASE_CONNECTION_URL"}  # the chart's own secret
+    kept = {name: value for name, value in WORKER_ENVIRONMENT.items() if name != "DO_NOT_TRACK"}  # the image has it
+    assert {name: worker.get(name) for name in kept} == {name: literals.get(name) for name in kept} == kept
 
 
 def test_what_the_server_is_told_to_use_is_in_its_image() -> None:
