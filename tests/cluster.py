@@ -31,7 +31,7 @@ from tests.sleeping import NAME, notes
 ROOT = Path(__file__).parents[1]
 NUM_SHOTS = 6
 IS_SOAK = bool(os.environ.get("SOAK"))
-SILENCE_SECONDS = 90 if IS_SOAK else 45
+SILENCE_SECONDS = 90 if IS_SOAK else 35
 """Without a heartbeat, after which a run is declared dead."""
 
 
@@ -109,7 +109,7 @@ class Cluster:
             process = self.start(name, self.environment("gpu", **others), "prefect", "worker", "start", "--pool", pool)
         else:
             process = self.start(name, environment, "tests.run_worker", pool, name)
-        until(lambda: b"started!" in (self.folder / f"{name}.log").read_bytes(), 120)
+        until(lambda: b"started!" in (self.folder / f"{name}.log").read_bytes(), 240)
         self.workers[name] = process
         return process
 
@@ -165,6 +165,7 @@ class Producing:
     process: "subprocess.Popen[bytes]"
     path: Path
     store: str
+    began: float = field(default_factory=time.time)
 
     def result(self, seconds: float = 240) -> tuple[int, dict[str, Any]]:
         """Its exit code, and what it printed."""

@@ -3,6 +3,8 @@
 These runs disturb no other: they go side by side on one site (tests/flows/conftest.py).
 """
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -31,6 +33,7 @@ def begun(site: Cluster) -> dict[str, Producing]:
     site.adjust("broken", recycle_after=1)
     return {
         "cancelled": site.produce("cancelled", POOL),
+        "orphaned": site.produce("orphaned", POOL),
         "poison": site.produce("poison", POOL, episode=bad_episode(site, "poison", "poison")),
         "still": site.produce("still", POOL, episode=bad_episode(site, "still", "poison", on_failure="still")),
         "fatal": site.produce("fatal", POOL, episode=bad_episode(site, "fatal", "fatal", on_failure="still")),
@@ -48,6 +51,16 @@ def test_a_run_is_cancelled_by_hand(site: Cluster, begun: dict[str, Producing]) 
     assert code == 1
     assert "cancelled by hand" in (site.folder / "cancelled.log").read_text()
     until(lambda: all(one["state"]["type"] in ("COMPLETED", "CANCELLED") for one in site.runs("cancelled")), 15)
+
+
+def test_a_producing_run_is_killed(site: Cluster, begun: dict[str, Producing]) -> None:
+    """SIGKILL of the producing process: its shards go on, and a second producing run takes them over."""
+    run = begun["orphaned"]
+    run.wait_for(1, "Running", 240)
+    os.killpg(run.process.pid, signal.SIGKILL)
+    run.process.communicate()
+    check_whole(site.produce("orphaned", POOL, episode=run.path), rendered_again=0)
+    assert all(each["name"].endswith(".1") for each in site.runs("orphaned"))
 
 
 def test_a_process_that_cannot_load_eats_no_queue(site: Cluster, begun: dict[str, Producing]) -> None:
