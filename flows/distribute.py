@@ -20,7 +20,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import TaskRunContext
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.states import Cancelled, Cancelling
+from prefect.states import Cancelled, Cancelling, Running
 
 from flows.direct import Direct
 from flows.estimate import Past, Quote, factor_of, known, learn, quote
@@ -173,7 +173,8 @@ class Distribution:
                     looked = time.monotonic()
                 for run in ended(tuple(waiting), client, self._poll_seconds, self.producing):
                     if run.id == self.producing:
-                        raise EngineError("The run was cancelled by hand. Produce the episode again to go on.")
+                        self._hear(run, client)
+                        continue
                     entry = waiting[run.id]
                     if not self._is_settled(entry, run):
                         continue
@@ -290,6 +291,15 @@ class Distribution:
         if not self.lenient:
             self.failures.append(told)
         return False
+
+    def _hear(self, own: FlowRun, client: SyncPrefectClient) -> None:
+        """What befell the producing run itself. Raises EngineError where it was cancelled."""
+        if own.state is not None and own.state.is_crashed():
+            # As the workers' runs: a server that was away itself takes the silent for dead.
+            log.warning("this run was declared dead, and goes on")
+            client.set_flow_run_state(own.id, Running(message="It goes on."), force=True)
+            return
+        raise EngineError("The run was cancelled by hand. Produce the episode again to go on.")
 
     def _is_cancelled(self, client: SyncPrefectClient) -> bool:
         """Whether somebody cancelled the producing run in the control room."""

@@ -50,6 +50,7 @@ def test_the_server_is_away_for_longer_than_a_run_may_be_silent(site: Cluster) -
     back = time.time()
     print(f"the server's return to the next clip: {until(lambda: begun_after(site, back), 90):.0f} s")
     check_whole(run, rendered_again=0)
+    assert site.server.flow_runs(name=["serveraway en"])[0]["state"]["type"] == "COMPLETED"
 
 
 def test_the_store_is_away(site: Cluster) -> None:
