@@ -59,7 +59,7 @@ def patiently(call: Callable[[], Value], pause_seconds: float) -> Value:
 def ended(
     runs: Sequence[UUID], client: SyncPrefectClient, pause_seconds: float, own: UUID | None = None
 ) -> Iterator[FlowRun]:
-    """Those of the runs that are in a final state. own: the run that asks; it is given also while it is being cancelled."""
+    """Those of the runs that are in a final state. own: the run that asks, given also while it is being cancelled."""
     states = (*sorted(TERMINAL_STATES), StateType.CANCELLING)
     for run in _in_states(runs if own is None else (own, *runs), states, client, pause_seconds):
         if run.id == own or (run.state is not None and run.state.is_final()):
