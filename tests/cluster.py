@@ -75,7 +75,7 @@ class Cluster:
                 [sys.executable, "-m", *command],
                 env=environment,
                 cwd=self.folder,
-                stdout=subprocess.PIPE if command[1] == "produce" else log,
+                stdout=subprocess.PIPE if command[1] in ("produce", "batch") else log,
                 stderr=log,
                 start_new_session=True,
             )
@@ -126,6 +126,14 @@ class Cluster:
         environment = self.environment(pool, log=name, **others)
         running = self.start(name, environment, "flows.cli", "produce", str(path), "--store", store, "--json", *flags)
         return Producing(cluster=self, name=name, pool=pool, process=running, path=path, store=store)
+
+    def batch(self, name: str, *rows: str) -> "subprocess.Popen[bytes]":
+        """`troupe batch` of a table whose rows are spoken in one line each, in the background."""
+        template = small_episode(self.folder / name, name="any", lines=("Welcome, {{name}}.",), quality="final")
+        (self.folder / name / "table.csv").write_text("id,name\n" + "".join(f"{row}\n" for row in rows))
+        command = ["flows.cli", "batch", str(self.folder / name / "table.csv"), "--template", str(template)]
+        environment = self.environment("gpu", log=name)
+        return self.start(name, environment, *command, "--store", f"s3://videos/{name}", "--json")
 
     def order(self, name: str, pool: str) -> "Producing":
         """The same as a run of the deployment `produce`, which a worker of the pool cpu takes."""

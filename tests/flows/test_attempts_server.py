@@ -3,9 +3,11 @@
 These runs disturb no other: they go side by side on one site (tests/flows/conftest.py).
 """
 
+import json
 import os
 import signal
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,23 @@ def test_a_budget_is_kept(site: Cluster) -> None:
     check_whole(again, rendered_again=0)
     kinds = [found["type"] for key in ("budget", "budget-shots", "budget-progress") for found in site.artifacts(key)]
     assert set(kinds) == {"markdown", "table", "progress"}
+
+
+def test_rows_are_runs_of_their_own(site: Cluster) -> None:
+    """Each row is a flow run of a worker, whose shots go to the pool; again, they are new runs that render nothing."""
+    for attempt, rendered in ((1, 1), (2, 0)):
+        output, _ = site.batch("table", "one,Ada", "two,Bo", "three,").communicate(timeout=240)
+        rows = {row["id"]: row for row in json.loads(output)["rows"]}
+        assert {name: row["state"] for name, row in rows.items()} == {"one": "done", "two": "done", "three": "wrong"}
+        assert [rows[name]["rendered"] for name in ("one", "two")] == [rendered, rendered]
+        runs = site.server.flow_runs(name=[f"one.{attempt}", f"two.{attempt}"])
+        assert [run["state"]["type"] for run in runs] == ["COMPLETED", "COMPLETED"]
+    assert site.artifacts("batch-table-" + rows_digest(site))
+
+
+def rows_digest(site: Cluster) -> str:
+    """As it ends the name of the batch."""
+    return sha256((site.folder / "table" / "table.csv").read_bytes()).hexdigest()[:12]
 
 
 def test_nothing_stays_taken(site: Cluster) -> None:
