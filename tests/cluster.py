@@ -267,7 +267,8 @@ def check_whole(run: Producing, *, rendered_again: int) -> None:
     seeds = set(renderings(run.cluster, f"{run.name}.direct", "begin"))
     begun = Counter(seed for seed in renderings(run.cluster, run.pool, "begin") if seed in seeds)
     assert sum(begun.values()) - NUM_SHOTS <= rendered_again, begun
-    until(lambda: run.cluster.is_free(run.pool), 20)
+    ends = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+    until(lambda: all(each["state"]["type"] in ends for each in run.cluster.runs(run.name)), 30)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def test_a_run_is_cancelled_by_hand(site: Cluster, begun: dict[str, Producing]) 
     code, _ = run.result()
     assert code == 1
     assert "cancelled by hand" in (site.folder / "cancelled.log").read_text()
-    until(lambda: all(one["state"]["type"] in ("COMPLETED", "CANCELLED") for one in site.runs("cancelled")), 15)
+    until(lambda: all(one["state"]["type"] in ("COMPLETED", "CANCELLED") for one in site.runs("cancelled")), 60)
 
 
 def test_a_producing_run_is_killed(site: Cluster, begun: dict[str, Producing]) -> None:

@@ -7,6 +7,7 @@ the full durations. After each, no run holds a place in its pool, and no limit a
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,6 +18,13 @@ from tests.sleeping import notes
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 AWAY_SECONDS = 60 if IS_SOAK else 20
 POOL = "gpu"
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_taken(site: Cluster) -> Iterator[None]:
+    """After each fault no run holds a place in the pool, and no limit a slot."""
+    yield
+    until(lambda: site.is_free(POOL), 30)
 
 
 def child_of(worker: int) -> int:
