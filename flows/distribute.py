@@ -20,7 +20,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import TaskRunContext
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.states import Cancelling
+from prefect.states import Cancelled, Cancelling, Running
 
 from flows.direct import Direct
 from flows.estimate import Past, Quote, factor_of, known, learn, quote
@@ -73,6 +73,8 @@ class Distribution:
     gpu_seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
     parent: UUID | None = None
+    producing: UUID | None = None
+    """The flow run that waits here."""
     budget_gpu_s: float | None = None
     told: Callable[[float], None] = lambda share: None
     """Told how much of the work is done, 0 to 1."""
@@ -170,7 +172,10 @@ class Distribution:
                 if time.monotonic() - looked > LOOK_SECONDS:
                     end_lost(tuple(waiting), self.pool, client, self._poll_seconds)
                     looked = time.monotonic()
-                for run in ended(tuple(waiting), client, self._poll_seconds):
+                for run in ended(tuple(waiting), client, self._poll_seconds, self.producing):
+                    if run.id == self.producing:
+                        self._hear(run, client)
+                        continue
                     entry = waiting[run.id]
                     if not self._is_settled(entry, run):
                         continue
@@ -178,8 +183,13 @@ class Distribution:
                     if self._landed(entry, run):
                         queued.appendleft(entry)
                     self._tell(shards)
-        except (KeyboardInterrupt, EngineError):
-            self._cancel(tuple(waiting), client)
+        except BaseException as error:
+            # A worker that is stopped ends this process too: its shards go on, and whoever follows takes them over.
+            is_cancelled = self._is_cancelled(client)
+            if is_cancelled or isinstance(error, KeyboardInterrupt | EngineError):
+                self._cancel(tuple(waiting), client)
+            if is_cancelled and self.producing is not None:
+                client.set_flow_run_state(self.producing, Cancelled(message="Cancelled by hand."), force=True)
             raise
 
     def _is_affordable(self, entry: _Waiting, waiting: Iterable[_Waiting]) -> bool:
@@ -241,6 +251,7 @@ class Distribution:
         context = TaskRunContext.get()
         if context is None:
             return None
+        self.producing = context.task_run.flow_run_id
         end = time.monotonic() + _PARENT_SECONDS
         while True:
             try:
@@ -280,6 +291,22 @@ class Distribution:
         self.lost |= {shot.fingerprint: told for shot in missing}
         if not self.lenient:
             self.failures.append(told)
+        return False
+
+    def _hear(self, own: FlowRun, client: SyncPrefectClient) -> None:
+        """What befell the producing run itself. Raises EngineError where it was cancelled."""
+        if own.state is not None and own.state.is_crashed():
+            # As the workers' runs: a server that was away itself takes the silent for dead.
+            log.warning("this run was declared dead, and goes on")
+            client.set_flow_run_state(own.id, Running(message="It goes on."), force=True)
+            return
+        raise EngineError("The run was cancelled by hand. Produce the episode again to go on.")
+
+    def _is_cancelled(self, client: SyncPrefectClient) -> bool:
+        """Whether somebody cancelled the producing run in the control room."""
+        with suppress(httpx.HTTPError, PrefectHTTPStatusError):
+            state = client.read_flow_run(self.producing).state if self.producing else None
+            return state is not None and (state.is_cancelling() or state.is_cancelled())
         return False
 
     def _cancel(self, ids: Sequence[UUID], client: SyncPrefectClient) -> None:

@@ -44,7 +44,7 @@ AT_ONCE = 16
 _ORDER, _OUTCOME = "order", "outcome"
 
 
-@flow(name="produce-row", flow_run_name="{row}", persist_result=False)
+@flow(name="produce-row", persist_result=False)
 def produce_row(row: str, order: str, store: str, attempt: int = 1) -> State[Any]:
     """Produce one row of a batch.
 

@@ -56,9 +56,14 @@ def patiently(call: Callable[[], Value], pause_seconds: float) -> Value:
         time.sleep(pause_seconds)
 
 
-def ended(runs: Sequence[UUID], client: SyncPrefectClient, pause_seconds: float) -> Iterator[FlowRun]:
-    """Those of the runs that are in a final state."""
-    yield from _in_states(runs, sorted(TERMINAL_STATES), client, pause_seconds)
+def ended(
+    runs: Sequence[UUID], client: SyncPrefectClient, pause_seconds: float, own: UUID | None = None
+) -> Iterator[FlowRun]:
+    """Those of the runs that are in a final state. own: the run that asks, given also while it is being cancelled."""
+    states = (*sorted(TERMINAL_STATES), StateType.CANCELLING)
+    for run in _in_states(runs if own is None else (own, *runs), states, client, pause_seconds):
+        if run.id == own or (run.state is not None and run.state.is_final()):
+            yield run
 
 
 def online(pool: str, client: SyncPrefectClient) -> list[str]:

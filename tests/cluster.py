@@ -31,7 +31,7 @@ from tests.sleeping import NAME, notes
 ROOT = Path(__file__).parents[1]
 NUM_SHOTS = 6
 IS_SOAK = bool(os.environ.get("SOAK"))
-SILENCE_SECONDS = 90 if IS_SOAK else 45
+SILENCE_SECONDS = 90 if IS_SOAK else 35
 """Without a heartbeat, after which a run is declared dead."""
 
 
@@ -75,7 +75,7 @@ class Cluster:
                 [sys.executable, "-m", *command],
                 env=environment,
                 cwd=self.folder,
-                stdout=subprocess.PIPE if command[1] == "produce" else log,
+                stdout=subprocess.PIPE if command[1] in ("produce", "batch") else log,
                 stderr=log,
                 start_new_session=True,
             )
@@ -109,7 +109,7 @@ class Cluster:
             process = self.start(name, self.environment("gpu", **others), "prefect", "worker", "start", "--pool", pool)
         else:
             process = self.start(name, environment, "tests.run_worker", pool, name)
-        until(lambda: b"started!" in (self.folder / f"{name}.log").read_bytes(), 120)
+        until(lambda: b"started!" in (self.folder / f"{name}.log").read_bytes(), 240)
         self.workers[name] = process
         return process
 
@@ -126,6 +126,14 @@ class Cluster:
         environment = self.environment(pool, log=name, **others)
         running = self.start(name, environment, "flows.cli", "produce", str(path), "--store", store, "--json", *flags)
         return Producing(cluster=self, name=name, pool=pool, process=running, path=path, store=store)
+
+    def batch(self, name: str, *rows: str) -> "subprocess.Popen[bytes]":
+        """`troupe batch` of a table whose rows are spoken in one line each, in the background."""
+        template = small_episode(self.folder / name, name="any", lines=("Welcome, {{name}}.",), quality="final")
+        (self.folder / name / "table.csv").write_text("id,name\n" + "".join(f"{row}\n" for row in rows))
+        command = ["flows.cli", "batch", str(self.folder / name / "table.csv"), "--template", str(template)]
+        environment = self.environment("gpu", log=name)
+        return self.start(name, environment, *command, "--store", f"s3://videos/{name}", "--json")
 
     def order(self, name: str, pool: str) -> "Producing":
         """The same as a run of the deployment `produce`, which a worker of the pool cpu takes."""
@@ -165,6 +173,7 @@ class Producing:
     process: "subprocess.Popen[bytes]"
     path: Path
     store: str
+    began: float = field(default_factory=time.time)
 
     def result(self, seconds: float = 240) -> tuple[int, dict[str, Any]]:
         """Its exit code, and what it printed."""
@@ -258,7 +267,8 @@ def check_whole(run: Producing, *, rendered_again: int) -> None:
     seeds = set(renderings(run.cluster, f"{run.name}.direct", "begin"))
     begun = Counter(seed for seed in renderings(run.cluster, run.pool, "begin") if seed in seeds)
     assert sum(begun.values()) - NUM_SHOTS <= rendered_again, begun
-    until(lambda: run.cluster.is_free(run.pool), 20)
+    ends = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+    until(lambda: all(each["state"]["type"] in ends for each in run.cluster.runs(run.name)), 30)
 
 
 @contextmanager

@@ -3,7 +3,11 @@
 These runs disturb no other: they go side by side on one site (tests/flows/conftest.py).
 """
 
+import json
+import os
+import signal
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -31,6 +35,7 @@ def begun(site: Cluster) -> dict[str, Producing]:
     site.adjust("broken", recycle_after=1)
     return {
         "cancelled": site.produce("cancelled", POOL),
+        "orphaned": site.produce("orphaned", POOL),
         "poison": site.produce("poison", POOL, episode=bad_episode(site, "poison", "poison")),
         "still": site.produce("still", POOL, episode=bad_episode(site, "still", "poison", on_failure="still")),
         "fatal": site.produce("fatal", POOL, episode=bad_episode(site, "fatal", "fatal", on_failure="still")),
@@ -47,7 +52,17 @@ def test_a_run_is_cancelled_by_hand(site: Cluster, begun: dict[str, Producing]) 
     code, _ = run.result()
     assert code == 1
     assert "cancelled by hand" in (site.folder / "cancelled.log").read_text()
-    until(lambda: all(one["state"]["type"] in ("COMPLETED", "CANCELLED") for one in site.runs("cancelled")), 15)
+    until(lambda: all(one["state"]["type"] in ("COMPLETED", "CANCELLED") for one in site.runs("cancelled")), 60)
+
+
+def test_a_producing_run_is_killed(site: Cluster, begun: dict[str, Producing]) -> None:
+    """SIGKILL of the producing process: its shards go on, and a second producing run takes them over."""
+    run = begun["orphaned"]
+    run.wait_for(1, "Running", 240)
+    os.killpg(run.process.pid, signal.SIGKILL)
+    run.process.communicate()
+    check_whole(site.produce("orphaned", POOL, episode=run.path), rendered_again=0)
+    assert all(each["name"].endswith(".1") for each in site.runs("orphaned"))
 
 
 def test_a_process_that_cannot_load_eats_no_queue(site: Cluster, begun: dict[str, Producing]) -> None:
@@ -123,6 +138,23 @@ def test_a_budget_is_kept(site: Cluster) -> None:
     check_whole(again, rendered_again=0)
     kinds = [found["type"] for key in ("budget", "budget-shots", "budget-progress") for found in site.artifacts(key)]
     assert set(kinds) == {"markdown", "table", "progress"}
+
+
+def test_rows_are_runs_of_their_own(site: Cluster) -> None:
+    """Each row is a flow run of a worker, whose shots go to the pool; again, they are new runs that render nothing."""
+    for attempt, rendered in ((1, 1), (2, 0)):
+        output, _ = site.batch("table", "one,Ada", "two,Bo", "three,").communicate(timeout=240)
+        rows = {row["id"]: row for row in json.loads(output)["rows"]}
+        assert {name: row["state"] for name, row in rows.items()} == {"one": "done", "two": "done", "three": "wrong"}
+        assert [rows[name]["rendered"] for name in ("one", "two")] == [rendered, rendered]
+        runs = site.server.flow_runs(name=[f"one.{attempt}", f"two.{attempt}"])
+        assert [run["state"]["type"] for run in runs] == ["COMPLETED", "COMPLETED"]
+    assert site.artifacts("batch-table-" + rows_digest(site))
+
+
+def rows_digest(site: Cluster) -> str:
+    """As it ends the name of the batch."""
+    return sha256((site.folder / "table" / "table.csv").read_bytes()).hexdigest()[:12]
 
 
 def test_nothing_stays_taken(site: Cluster) -> None:
