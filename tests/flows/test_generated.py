@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flows.checking import check_file
 from flows.settings import Engines, Settings
 from s2v_model.puppet.pose import CHANNEL
 from s2v_model.puppet.renderer import pose_track
@@ -243,3 +244,16 @@ def test_a_useless_pose_video_is_named(content: bytes, message: str, tmp_path: P
         produce(write_episode(tmp_path, render={"pose": "pose.mp4"}), TinyWiring(settings))
     with pytest.raises(InputError, match="leads out of the episode's folder"):
         produce(write_episode(tmp_path, render={"pose": "../pose.mp4"}), TinyWiring(settings))
+
+
+def test_check_judges_songs_stems_and_poses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an episode names beyond faces and voices is judged before work starts, each in a sentence."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pose.mp4").write_bytes(b"<html>")
+    source = {"script": "show.txt", "vocals": {"other.wav": "voice.wav"}}
+    (tmp_path / "show.txt").write_text(SONG, "utf-8")
+    report = check_file(str(write_episode(tmp_path, source=source, render={"pose": "pose.mp4"})), None)
+    said = " ".join(error.text for error in report.errors)
+
+    assert "the vocal stem of 'other.wav' has no song" in said
+    assert "pose video 'pose.mp4': it is a web page" in said
