@@ -181,7 +181,8 @@ class Wiring:
             return {}
         if name == "wan-scene":
             return {"cache": self.settings.cache, **self.settings.engines.wan_scene}
-        return {**self.settings.engines.wan, "checkpoint": self.settings.engines.wan_checkpoint}
+        engines = self.settings.engines
+        return {"cache": self.settings.cache, **engines.wan, "checkpoint": engines.wan_checkpoint}
 
     @cached_property
     def setups(self) -> "Setups":

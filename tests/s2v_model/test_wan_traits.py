@@ -72,7 +72,8 @@ def test_a_machine_with_a_pool_plans_without_the_renderer(checkpoint: Path, tmp_
     """Where a work pool renders, the composition root asks for traits alone; without a pool it needs the renderer."""
     options = {"checkpoint": str(checkpoint), "cache": str(tmp_path / "cache")}
     engines = Engines(wan=options, wan_checkpoint=str(checkpoint))
-    wiring = Wiring(Settings(pools={"wan-s2v": "gpu"}, engines=engines), quality="final")
+    settings = Settings(pools={"wan-s2v": "gpu"}, engines=engines, cache=str(tmp_path / "cache"))
+    wiring = Wiring(settings, quality="final")
     assert wiring.traits == s2v_model.traits("wan-s2v", options)
     assert "renderer" not in vars(wiring)
 
@@ -124,6 +125,14 @@ def test_other_weights_than_stated_are_refused(checkpoint: Path, tmp_path: Path)
 
     with pytest.raises(RendererMissing, match=r"weights_digest is 00.*the weights here have"):
         digest_of(Options(cache=str(tmp_path), weights_digest="00"), open_checkpoint(checkpoint))
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(checkpoint: Path, tmp_path: Path) -> None:
+    """A worker with a read-only root computes the digest every time, and says so."""
+    (tmp_path / "file").write_text("in the way")
+    options = {"checkpoint": str(checkpoint), "cache": str(tmp_path / "file" / "cache")}
+    told = s2v_model.traits("wan-s2v", options).weights
+    assert told == s2v_model.traits("wan-s2v", {**options, "cache": str(tmp_path / "cache")}).weights
 
 
 def test_a_calibration_counts_by_its_content(tmp_path: Path) -> None:
