@@ -9,6 +9,13 @@ import numpy as np
 import pytest
 
 from flows.checking import check_file
+from flows.choices import choices_for
+from flows.direct import Direct
+from flows.episodes import open_episode
+from flows.pipeline import plans
+from flows.progress import Silent
+from flows.record import Record
+from flows.render_shots import render_all
 from flows.settings import Engines, Settings
 from s2v_model.puppet.pose import CHANNEL
 from s2v_model.puppet.renderer import pose_track
@@ -72,6 +79,18 @@ def test_a_scene_is_a_shot_without_a_speaker(harbour: Path, settings: Settings) 
     assert first.scene is None
     assert second.scene is not None
     assert second.scene.shape == (second.height, second.width, 3)
+
+
+def test_a_worker_of_a_pool_gives_each_shot_its_own_renderer(harbour: Path, settings: Settings) -> None:
+    """Away from the producing run, scenes and speakers are rendered by the renderers that their shots name."""
+    wiring = final(settings)
+    episode = open_episode(str(harbour), settings)
+    with Direct(settings.model_copy(update={"workers": 1}), wiring, Silent(), Record(run="test")) as direct:
+        ((plan, _),) = plans(episode, choices_for(episode, wiring), direct)
+    outcome = render_all(plan.shots, wiring)
+
+    assert (outcome.rendered, outcome.failures) == (5, [])
+    assert (len(wiring.flat.taken), len(wiring.scenes.taken)) == (3, 2)
 
 
 def test_a_scene_is_made_once_and_anew_for_other_words_or_another_picture(harbour: Path, settings: Settings) -> None:
