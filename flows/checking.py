@@ -8,7 +8,7 @@ names in its own folder is opened.
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -227,7 +227,7 @@ def _gather(report: Report, path: Path, check: Callable[[], object]) -> None:
 def _check_its_script(episode: Episode, settings: Settings, report: Report) -> None:
     from tasks.cast import keys_of
     from tasks.formats.script import in_language
-    from tasks.ingest import scene_pictures, script_of
+    from tasks.ingest import scene_pictures, script_of, song_files
 
     script = script_of(episode)
     report.warnings += script.warnings
@@ -242,6 +242,7 @@ def _check_its_script(episode: Episode, settings: Settings, report: Report) -> N
         _gather(report, path, partial(judge, label))
     report.warnings += unused_cast(episode, tuple(key for _, keys in played for key in keys))
     _gather(report, path, partial(scene_pictures, episode, script))
+    _gather(report, path, partial(song_files, episode, script))
     for language in (episode.language, *episode.languages):
         _gather(report, path, partial(in_language, script, language))
         _gather(report, path, partial(_check_its_cast, episode, tuple(played), script.roles, language, settings))
@@ -273,17 +274,22 @@ def _check_its_texts(episode: Episode) -> None:
 
 
 def _check_its_portrait(entry: CastEntry, episode: Episode, settings: Settings, report: Report) -> None:
-    from tasks.cast import portrait_file
+    from tasks.cast import portrait_file, pose_file
+    from tasks.media.poses import check_poses
 
     own = Report(kind="portrait")
     _check_portrait(portrait_file(entry, episode.folder, episode.roots), settings, own, entry)
     report.errors += own.errors
     report.warnings += own.warnings
+    if pose := entry.pose or episode.render.pose:
+        check_poses(pose_file(replace(entry, pose=pose), episode.folder, episode.roots), name=pose)
 
 
 def _recordings(episode: Episode) -> tuple[str, ...]:
-    podcast = episode.source.podcast
-    return (*((podcast,) if podcast else ()), *(name for _, name in episode.source.tracks))
+    """What is listened to: of a song the vocal stem, where there is one."""
+    podcast, stems = episode.source.podcast, dict(episode.source.vocals)
+    named = (*((("", podcast),) if podcast else ()), *episode.source.tracks)
+    return tuple(stems.get(of, name) for of, name in named)
 
 
 def _check_its_recording(name: str, episode: Episode, settings: Settings, report: Report) -> None:

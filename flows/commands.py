@@ -23,7 +23,7 @@ from flows.progress import Bars, Plain, Progress, Silent, unwatched
 from flows.record import Record, published
 from flows.settings import Settings, load_settings, prefect_api_url
 from flows.wiring import Wiring, model_folder
-from s2v_model.contract import Cost
+from s2v_model.contract import Cost, RendererMissing
 from tasks.domain.batch import Outcome
 from tasks.domain.editing import Plan
 from tasks.domain.episode import Episode
@@ -313,8 +313,26 @@ def examine(*, fetch: bool, wan: bool) -> dict[str, Any]:
     result: dict[str, Any] = {"engines": rows, "missing_model_files": list(missing), "text": text}
     if wan:
         memory = import_module("s2v_model.wan.placement").memory_report()
-        result["text"] += memory.splitlines()
+        result["weights_digests"] = _weights(settings)
+        result["text"] += [
+            *memory.splitlines(),
+            *(f"{name}: {said}" for name, said in result["weights_digests"].items()),
+        ]
     return result
+
+
+def _weights(settings: Settings) -> dict[str, str]:
+    """What machines that only plan are told of the weights that are here (option weights_digest), or why not."""
+    from s2v_model import traits
+
+    named = {"wan-s2v": settings.engines.wan_checkpoint, "wan-scene": settings.engines.wan_scene.get("checkpoint")}
+    wiring, told = Wiring(settings), {}
+    for name in (name for name, checkpoint in named.items() if checkpoint):
+        try:
+            told[name] = f"weights_digest = {traits(name, wiring.options_of(name)).weights}"
+        except RendererMissing as error:
+            told[name] = str(error)
+    return told
 
 
 _PROBES = (

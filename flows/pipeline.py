@@ -21,6 +21,7 @@ import tasks.render
 import tasks.still
 import tasks.transcribe
 from s2v_model.contract import Traits
+from tasks.arrange import sung
 from tasks.domain.casting import Cast
 from tasks.domain.delivery import PublishOptions
 from tasks.domain.editing import STILL, Clip, Plan, Programme
@@ -136,7 +137,7 @@ def from_script(
     )
     songs = dict(material.songs)
     spoken += [
-        tasks.arrange.sung(line, key, songs[line.song])
+        sung(line, key, songs[line.song])
         for line in own.spoken
         if line.song is not None
         for key in cast.keys(line.speaker or "")

@@ -160,7 +160,7 @@ class Wiring:
 
     def _loaded(self, name: str) -> Renderer:
         try:
-            return s2v_model.load(name, self._renderer_options(name))
+            return s2v_model.load(name, self.options_of(name))
         except RendererMissing as error:
             raise EngineMissing(str(error)) from error
 
@@ -168,19 +168,21 @@ class Wiring:
         """Of a renderer with a work pool its packages and weights need not be here: this machine plans for it."""
         try:
             if name in self.settings.pools:
-                return s2v_model.traits(name, self._renderer_options(name))
+                return s2v_model.traits(name, self.options_of(name))
             return renderer().traits()
         except RendererMissing as error:
             raise EngineMissing(str(error)) from error
 
-    def _renderer_options(self, name: str) -> dict[str, Any]:
+    def options_of(self, name: str) -> dict[str, Any]:
+        """What settings say for the renderer called `name`."""
         if name == "puppet":
             return {"models": {file: str(path) for file, path in self._models.items()}, "setup_cache": self.setups}
         if ":" in name:
             return {}
         if name == "wan-scene":
             return {"cache": self.settings.cache, **self.settings.engines.wan_scene}
-        return {**self.settings.engines.wan, "checkpoint": self.settings.engines.wan_checkpoint}
+        engines = self.settings.engines
+        return {"cache": self.settings.cache, **engines.wan, "checkpoint": engines.wan_checkpoint}
 
     @cached_property
     def setups(self) -> "Setups":

@@ -175,6 +175,17 @@ def _songs(
     episode: Episode, script: Script, workspace: Workspace, watch: Watch, inputs: InputOptions
 ) -> tuple[tuple[str, Recording], ...]:
     """Each recording that sung lines of a script name, once."""
+    kept = []
+    found = song_files(episode, script)
+    for index, (name, path) in enumerate(found):
+        part = _part(watch, index, len(found))
+        recording = decoded(path, name, workspace=workspace, watch=part, inputs=inputs)
+        kept.append((name, _with_vocals(recording, name, episode, workspace, part, inputs)))
+    return tuple(kept)
+
+
+def song_files(episode: Episode, script: Script) -> tuple[tuple[str, Path], ...]:
+    """The recordings that sung lines name. Raises ScriptError or RecordingError for what is not there, or is idle."""
     named = {line.song: line.row for line in reversed(script.lines) if line.song}
     if idle := [of for of, _ in episode.source.vocals if of not in named]:
         raise RecordingError(
@@ -182,12 +193,15 @@ def _songs(
             where=episode.path or "source.vocals",
             remedy=f"Write \u266a NAME [{idle[0]}]: words, or remove it.",
         )
-    kept = []
-    for index, (name, row) in enumerate(sorted(named.items())):
-        path, part = _file(episode, name, f"line {row} of the script", ScriptError), _part(watch, index, len(named))
-        recording = decoded(path, name, workspace=workspace, watch=part, inputs=inputs)
-        kept.append((name, _with_vocals(recording, name, episode, workspace, part, inputs)))
-    return tuple(kept)
+    stem_files(episode)
+    return tuple(
+        (name, _file(episode, name, f"line {row} of the script", ScriptError)) for name, row in sorted(named.items())
+    )
+
+
+def stem_files(episode: Episode) -> dict[str, Path]:
+    """Vocal stems by what they are the stem of. Raises RecordingError for one that is not there."""
+    return {of: _file(episode, name, "source.vocals", RecordingError) for of, name in episode.source.vocals}
 
 
 def _with_vocals(
@@ -197,9 +211,7 @@ def _with_vocals(
     name = dict(episode.source.vocals).get(of)
     if name is None:
         return recording
-    stem = decoded(
-        _file(episode, name, "source.vocals", RecordingError), name, workspace=workspace, watch=watch, inputs=inputs
-    )
+    stem = decoded(stem_files(episode)[of], name, workspace=workspace, watch=watch, inputs=inputs)
     if abs(stem.duration - recording.duration) > STEM_TOLERANCE:
         lengths = f"{float(stem.duration):.2f} s, its recording {float(recording.duration):.2f} s"
         raise RecordingError(

@@ -54,7 +54,10 @@ def _remembered(memory: Path | None) -> dict[str, str]:
 def _remember(memory: Path | None, digests: Mapping[str, str]) -> None:
     if memory is None:
         return
-    memory.parent.mkdir(parents=True, exist_ok=True)
     beside = memory.with_name(f"{memory.name}.{os.getpid()}")
-    beside.write_text(json.dumps(digests, sort_keys=True), "utf-8")
-    beside.replace(memory)
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(digests, sort_keys=True), "utf-8")
+        beside.replace(memory)
+    except OSError as error:
+        _log.warning("digests are not remembered, and computed again next time: %s", error)

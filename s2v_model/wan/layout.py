@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from s2v_model.contract import RendererMissing
 
@@ -30,6 +31,25 @@ class Checkpoint:
         tokenizer = tuple(sorted(path for path in self.tokenizer.iterdir() if path.is_file()))
         models = self.transformer + self.vae + self.text_encoder + self.audio_encoder
         return (*models, self.transformer_config, self.audio_config, *tokenizer)
+
+
+def folder_here(source: str, revision: str, weights: Path) -> Path | None:
+    """The folder that `source` names, or into which this hub id was downloaded; None where nothing is here.
+
+    weights: the folder of downloads, as `hub.local_folder` fills it.
+    """
+    if not source:
+        return None
+    folder, (kind, _, name) = Path(source).expanduser(), source.rpartition(":")
+    if folder.is_dir():
+        return folder
+    if kind == "ms":
+        downloaded = weights / "ms" / name.replace("/", "--") / quote(revision, safe="")
+    else:
+        own = weights / "hf" / f"models--{name.replace('/', '--')}"
+        tag = own / "refs" / revision
+        downloaded = own / "snapshots" / (tag.read_text("utf-8").strip() if tag.is_file() else revision)
+    return downloaded if revision and downloaded.is_dir() else None
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:

@@ -153,14 +153,18 @@ def refuse_what_cannot_fit(config: ModelConfig, load: Load, card_bytes: float) -
     plan = plan_memory(config, load)
     if plan.total <= card_bytes:
         return
-    fitting = [name for name, other in _savings(load) if plan_memory(config, other).total <= card_bytes]
-    advice = (
-        f"What fits: {'; '.join(fitting)}." if fitting else "No option makes it fit: use a larger card or less size."
-    )
     raise DeviceOutOfMemory(
         f"{load.width}x{load.height} needs about {plan.total / GB:.0f} GB and the device has {card_bytes / GB:.0f} GB. "
-        f"{advice}"
+        f"{what_fits(config, load, card_bytes)}"
     )
+
+
+def what_fits(config: ModelConfig, load: Load, most_bytes: float) -> str:
+    """A sentence with the options under which this load is estimated at less than `most_bytes`."""
+    fitting = [name for name, other in _savings(load) if plan_memory(config, other).total < most_bytes]
+    if not fitting:
+        return "No option makes it fit: use a larger card or less size."
+    return f"What fits: {'; '.join(fitting)}."
 
 
 def _savings(load: Load) -> Iterable[tuple[str, Load]]:

@@ -56,7 +56,7 @@ class Ranks:
         except BaseException as error:
             lost = [number + 1 for number, other in enumerate(self._others) if not other.is_alive()]
             self.stop()
-            if lost and isinstance(error, RuntimeError | OSError):
+            if lost and isinstance(error, RuntimeError | OSError) and not isinstance(error, torch.OutOfMemoryError):
                 raise RenderError(
                     f"Rank {lost[0]} of {self._options.gpus} was lost; its own lines say why. "
                     "Most likely its card is too small or in use: see `troupe doctor --wan`."

@@ -37,7 +37,7 @@ from s2v_model.wan.fitting import pose_chunks, pose_stride, to_pixels, to_signed
 from s2v_model.wan.hub import Hubs
 from s2v_model.wan.models import Models
 from s2v_model.wan.options import Options, read_options
-from s2v_model.wan.placement import GB, Load, plan_memory, refuse_what_cannot_fit
+from s2v_model.wan.placement import GB, Load, plan_memory, refuse_what_cannot_fit, what_fits
 from s2v_model.wan.ranks import Ranks
 from s2v_model.wan.speech import gate_vocals
 from s2v_model.wan.step_cache import step_cache
@@ -115,10 +115,10 @@ class WanRenderer:
                 yield from loop.run(state, on_step=progress.stepped)
         except torch.OutOfMemoryError as error:
             self.models.release()
-            needed = plan_memory(self.models.config, load).total / GB
+            needed = plan_memory(self.models.config, load).total
             raise DeviceOutOfMemory(
-                f"The device ran out of memory at {take.width}x{take.height}, where {needed:.0f} GB were estimated. "
-                "Free it of other work, or set text_device=cpu, batch_guidance=false, offload=true, or a smaller size."
+                f"The device ran out of memory at {take.width}x{take.height}, where {needed / GB:.0f} GB were "
+                f"estimated. Free it of other work, or ask for less. {what_fits(self.models.config, load, needed)}"
             ) from error
 
     def _with_ranks(self, take: Take, saved: list[dict[str, np.ndarray]]) -> AbstractContextManager[None]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from s2v_model.contract import Cost, RendererMissing, Traits
 from s2v_model.wan.digests import weights_digest
+from s2v_model.wan.layout import folder_here
 from s2v_model.wan.traits import DIGESTS, refuse_other_weights, unknown_weights
 
 NAME = "wan-scene"
@@ -87,11 +88,13 @@ def load(given: Mapping[str, Any]) -> Traits:
     options = read_options(given)
     if options.weights_digest:
         return traits_of(options, options.weights_digest)
-    named = [name for name in (options.checkpoint, options.image_checkpoint) if name]
-    folders = [Path(name).expanduser() for name in named]
-    if not folders or not all(folder.is_dir() for folder in folders):
+    cache = Path(options.cache).expanduser() / "weights"
+    words = picture = folder_here(options.checkpoint, options.revision, cache)
+    if options.image_checkpoint:
+        picture = folder_here(options.image_checkpoint, options.image_revision, cache)
+    if words is None or picture is None:
         raise unknown_weights(NAME)
-    return traits_of(options, digest_of(options, folders[0], folders[-1]))
+    return traits_of(options, digest_of(options, words, picture))
 
 
 def traits_of(options: SceneOptions, weights: str) -> Traits:

@@ -13,7 +13,7 @@ from typing import Any
 from s2v_model.contract import Cost, RendererMissing, Traits
 from s2v_model.wan.config import NATIVE_RATE_HZ, SIZE_MULTIPLE_PX
 from s2v_model.wan.digests import file_sha256, weights_digest
-from s2v_model.wan.layout import Checkpoint, open_checkpoint
+from s2v_model.wan.layout import Checkpoint, folder_here, open_checkpoint
 from s2v_model.wan.options import Options, parse_loras, read_options
 
 NAME = "wan-s2v"
@@ -35,10 +35,10 @@ def load(given: Mapping[str, Any]) -> Traits:
     options = read_options(given)
     if options.weights_digest:
         return traits_of(options, options.weights_digest)
-    folder = Path(options.checkpoint).expanduser()
-    if options.checkpoint and folder.is_dir():
-        return traits_of(options, digest_of(options, open_checkpoint(folder)))
-    raise unknown_weights(NAME)
+    folder = folder_here(options.checkpoint, options.revision, options.cache_folder / "weights")
+    if folder is None:
+        raise unknown_weights(NAME)
+    return traits_of(options, digest_of(options, open_checkpoint(folder)))
 
 
 def unknown_weights(name: str) -> RendererMissing:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import av.error
@@ -57,6 +58,12 @@ def write_poses(source: Path, target: Path, *, name: str, watch: Watch) -> int:
     except RecordingError as error:
         where = f"pose video {name!r}"
         raise InputError(error.message, where=where, remedy=error.remedy) from error
+
+
+def check_poses(source: Path, *, name: str) -> None:
+    """Judge a pose video without keeping it. Raises InputError as `write_poses`."""
+    with TemporaryDirectory(prefix="troupe-poses-") as folder:
+        write_poses(source, Path(folder) / "poses.mp4", name=name, watch=lambda done, total: None)
 
 
 def read_poses(path: Path, seconds: Fraction) -> Poses:

@@ -6,6 +6,7 @@ A random network of dim 512, 8 layers, 3480 tokens, bf16, one thread; runs inter
 
 import argparse
 import copy
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from s2v_model.wan.attention import load_backend
 from s2v_model.wan.config import ModelConfig
+from s2v_model.wan.options import Options
 from s2v_model.wan.precision import cast
 from s2v_model.wan.transformer import WanS2V
 from tests.bench.plain_step import plain_step
@@ -108,6 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--brief", action="store_true", help="only the plain path and the product's own")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     given, exact_model = random_inputs(), random_network()
@@ -119,12 +122,15 @@ def main() -> None:
         model.attend = load_backend(attention)
         return step()
 
+    chosen = Options(device="cpu").kernel
     paths: dict[str, Callable[[], Tensor]] = {
         "plain": lambda: plain(model, given),
         "plain, float32 residual": lambda: plain(model, given, torch.float32),
+        f"product, as set up ({chosen})": lambda: product(chosen),
         "product, sdpa": lambda: product("sdpa"),
-        "product, blocked": lambda: product("blocked"),
     }
+    if arguments.brief:
+        paths = {name: run for name, run in paths.items() if name == "plain" or "as set up" in name}
     errors = {name: relative_error(run(), exact) for name, run in paths.items()}
     times: dict[str, list[float]] = {name: [] for name in paths}
     for _ in range(arguments.runs):
@@ -138,11 +144,11 @@ def main() -> None:
     )
     print(
         f"{cpu}, torch {torch.__version__}, {arguments.threads} thread(s), least of {arguments.runs} interleaved runs; "
-        f"once for a chunk: {once:.3f} s"
+        f"once for a chunk: {once:.3f} s; load average {', '.join(f'{load:.1f}' for load in os.getloadavg())}"
     )
     for name in paths:
         print(
-            f"{name:24} {least[name]:7.3f} s  {least['plain'] / least[name]:5.2f} times as fast as plain  "
+            f"{name:30} {least[name]:7.3f} s  {least['plain'] / least[name]:5.2f} times as fast as plain  "
             f"error against float32 {errors[name]:.2e}, {errors[name] / errors['plain']:.2f} of plain's"
         )
 

@@ -8,6 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flows.checking import check_file
+from flows.choices import choices_for
+from flows.direct import Direct
+from flows.episodes import open_episode
+from flows.pipeline import plans
+from flows.progress import Silent
+from flows.record import Record
+from flows.render_shots import render_all
 from flows.settings import Engines, Settings
 from s2v_model.puppet.pose import CHANNEL
 from s2v_model.puppet.renderer import pose_track
@@ -71,6 +79,18 @@ def test_a_scene_is_a_shot_without_a_speaker(harbour: Path, settings: Settings) 
     assert first.scene is None
     assert second.scene is not None
     assert second.scene.shape == (second.height, second.width, 3)
+
+
+def test_a_worker_of_a_pool_gives_each_shot_its_own_renderer(harbour: Path, settings: Settings) -> None:
+    """Away from the producing run, scenes and speakers are rendered by the renderers that their shots name."""
+    wiring = final(settings)
+    episode = open_episode(str(harbour), settings)
+    with Direct(settings.model_copy(update={"workers": 1}), wiring, Silent(), Record(run="test")) as direct:
+        ((plan, _),) = plans(episode, choices_for(episode, wiring), direct)
+    outcome = render_all(plan.shots, wiring)
+
+    assert (outcome.rendered, outcome.failures) == (5, [])
+    assert (len(wiring.flat.taken), len(wiring.scenes.taken)) == (3, 2)
 
 
 def test_a_scene_is_made_once_and_anew_for_other_words_or_another_picture(harbour: Path, settings: Settings) -> None:
@@ -243,3 +263,16 @@ def test_a_useless_pose_video_is_named(content: bytes, message: str, tmp_path: P
         produce(write_episode(tmp_path, render={"pose": "pose.mp4"}), TinyWiring(settings))
     with pytest.raises(InputError, match="leads out of the episode's folder"):
         produce(write_episode(tmp_path, render={"pose": "../pose.mp4"}), TinyWiring(settings))
+
+
+def test_check_judges_songs_stems_and_poses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an episode names beyond faces and voices is judged before work starts, each in a sentence."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pose.mp4").write_bytes(b"<html>")
+    source = {"script": "show.txt", "vocals": {"other.wav": "voice.wav"}}
+    (tmp_path / "show.txt").write_text(SONG, "utf-8")
+    report = check_file(str(write_episode(tmp_path, source=source, render={"pose": "pose.mp4"})), None)
+    said = " ".join(error.text for error in report.errors)
+
+    assert "the vocal stem of 'other.wav' has no song" in said
+    assert "pose video 'pose.mp4': it is a web page" in said

@@ -1,6 +1,7 @@
 """Planning for Wan without torch: traits and the digest of weights, on a machine that renders nothing."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import s2v_model
+from flows.commands import examine
 from flows.settings import Engines, Settings
 from flows.wiring import Wiring
 from s2v_model.contract import RendererMissing
@@ -70,9 +72,40 @@ def test_a_machine_with_a_pool_plans_without_the_renderer(checkpoint: Path, tmp_
     """Where a work pool renders, the composition root asks for traits alone; without a pool it needs the renderer."""
     options = {"checkpoint": str(checkpoint), "cache": str(tmp_path / "cache")}
     engines = Engines(wan=options, wan_checkpoint=str(checkpoint))
-    wiring = Wiring(Settings(pools={"wan-s2v": "gpu"}, engines=engines), quality="final")
+    settings = Settings(pools={"wan-s2v": "gpu"}, engines=engines, cache=str(tmp_path / "cache"))
+    wiring = Wiring(settings, quality="final")
     assert wiring.traits == s2v_model.traits("wan-s2v", options)
     assert "renderer" not in vars(wiring)
+
+
+@pytest.mark.parametrize("source", ["Wan-AI/Wan2.2-S2V-14B", "hf:Wan-AI/Wan2.2-S2V-14B", "ms:Wan-AI/Wan2.2-S2V-14B"])
+def test_what_was_downloaded_is_found(source: str, checkpoint: Path, tmp_path: Path) -> None:
+    """A hub id means the folder that its download left, by commit or by tag; nothing is fetched."""
+    weights = tmp_path / "cache" / "weights"
+    own = weights / "hf" / "models--Wan-AI--Wan2.2-S2V-14B"
+    (own / "refs").mkdir(parents=True)
+    (own / "refs" / "v1").write_text("abc123\n")
+    (weights / "ms").mkdir()
+    for target in (own / "snapshots" / "abc123", weights / "ms" / "Wan-AI--Wan2.2-S2V-14B" / "v1"):
+        shutil.copytree(checkpoint, target)
+    told = s2v_model.traits("wan-s2v", {"checkpoint": source, "revision": "v1", "cache": str(tmp_path / "cache")})
+    assert told.weights == s2v_model.traits("wan-s2v", {"checkpoint": str(checkpoint), "cache": str(tmp_path)}).weights
+
+
+def test_doctor_says_the_digest_of_the_weights(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`troupe doctor --wan` prints memory by size and option, and the digest that other machines are to be given."""
+    (tmp_path / "troupe.toml").write_text(
+        f'cache = "{tmp_path / "cache"}"\n[engines]\nwan_checkpoint = "{checkpoint}"\n'
+        '[engines.wan_scene]\ncheckpoint = "nobody/nothing"\n'
+    )
+    monkeypatch.setenv("TROUPE_SETTINGS", str(tmp_path / "troupe.toml"))
+    text = "\n".join(examine(fetch=False, wan=True)["text"])
+    told = s2v_model.traits("wan-s2v", {"checkpoint": str(checkpoint), "cache": str(tmp_path / "cache")})
+    assert f"wan-s2v: weights_digest = {told.weights}" in text
+    assert "wan-scene: wan-scene renders elsewhere" in text
+    assert "1280x704" in text
 
 
 def test_unknown_weights_are_an_error(tmp_path: Path) -> None:
@@ -92,6 +125,14 @@ def test_other_weights_than_stated_are_refused(checkpoint: Path, tmp_path: Path)
 
     with pytest.raises(RendererMissing, match=r"weights_digest is 00.*the weights here have"):
         digest_of(Options(cache=str(tmp_path), weights_digest="00"), open_checkpoint(checkpoint))
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(checkpoint: Path, tmp_path: Path) -> None:
+    """A worker with a read-only root computes the digest every time, and says so."""
+    (tmp_path / "file").write_text("in the way")
+    options = {"checkpoint": str(checkpoint), "cache": str(tmp_path / "file" / "cache")}
+    told = s2v_model.traits("wan-s2v", options).weights
+    assert told == s2v_model.traits("wan-s2v", {**options, "cache": str(tmp_path / "cache")}).weights
 
 
 def test_a_calibration_counts_by_its_content(tmp_path: Path) -> None:
