@@ -27,7 +27,7 @@ from tasks.media.speech import Int16Array, cut_speech, pcm_digest
 from tasks.media.video import CLIP_ENCODING
 from tasks.media.wav import write_wav
 
-REVISION = 1
+REVISION = 2
 FINGERPRINT_VERSION = 1
 LONGEST_SECONDS = Fraction(20)
 """A renderer that bears any length still gets clips below this: an edit costs less, and all cores have work."""
