@@ -100,7 +100,9 @@ def plan(
     episode: Annotated[str, typer.Argument(metavar="EPISODE", help="An episode file (YAML).")],
     store: Store = None,
     quality: Quality = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="GPU workers, or cores, to reckon with.")] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="To reckon with: GPU workers (one), or cores (all of this machine).")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Show the shots, what would be reused, and what the rest will cost; render nothing."""

@@ -148,7 +148,10 @@ class _Told:
 
 
 def plan_episode(path: str, *, store: str | None, quality: str | None, workers: int) -> dict[str, Any]:
-    """The shots of an episode, which of them the store has, and what the others cost."""
+    """The shots of an episode, which of them the store has, and what the others cost.
+
+    workers: to reckon with; 0 for one GPU worker, or for as many cores as a run here would use.
+    """
     settings = load_settings(store=store)
     episode = open_episode(path, settings, quality)
     wiring = Wiring(settings, quality=episode.render.quality)
@@ -156,7 +159,8 @@ def plan_episode(path: str, *, store: str | None, quality: str | None, workers: 
         choices = choices_for(episode, wiring)
         with shown(quiet=True) as progress, Direct(settings, wiring, progress, Record(run="plan")) as run:
             planned = [plan for plan, _ in plans(episode, choices, run)]
-        return _quote(planned, choices, settings, wiring, workers)
+            here = run.num_workers if choices.renderer.cost.device == "cpu" else 1
+        return _quote(planned, choices, settings, wiring, workers or here)
     finally:
         wiring.close()
 
