@@ -32,15 +32,12 @@ def bad_episode(site: Cluster, name: str, word: str, **render: str) -> Path:
 def begun(site: Cluster) -> dict[str, Producing]:
     """Productions that were begun at once."""
     site.adjust("recycled", recycle_after=2, max_growth_mb=10_000)
-    site.adjust("broken", recycle_after=1)
     return {
         "cancelled": site.produce("cancelled", POOL),
-        "orphaned": site.produce("orphaned", POOL),
         "poison": site.produce("poison", POOL, episode=bad_episode(site, "poison", "poison")),
         "still": site.produce("still", POOL, episode=bad_episode(site, "still", "poison", on_failure="still")),
         "fatal": site.produce("fatal", POOL, episode=bad_episode(site, "fatal", "fatal", on_failure="still")),
         "replaced": site.produce("replaced", "recycled", TROUPE_PRODUCTION__SHARD_SECONDS="1"),
-        "unable": site.produce("unable", "broken"),
     }
 
 
@@ -55,9 +52,9 @@ def test_a_run_is_cancelled_by_hand(site: Cluster, begun: dict[str, Producing]) 
     until(lambda: all(one["state"]["type"] in ("COMPLETED", "CANCELLED") for one in site.runs("cancelled")), 60)
 
 
-def test_a_producing_run_is_killed(site: Cluster, begun: dict[str, Producing]) -> None:
+def test_a_producing_run_is_killed(site: Cluster) -> None:
     """SIGKILL of the producing process: its shards go on, and a second producing run takes them over."""
-    run = begun["orphaned"]
+    run = site.produce("orphaned", POOL)
     run.wait_for(1, "Running", 240)
     os.killpg(run.process.pid, signal.SIGKILL)
     run.process.communicate()
@@ -65,9 +62,10 @@ def test_a_producing_run_is_killed(site: Cluster, begun: dict[str, Producing]) -
     assert all(each["name"].endswith(".1") for each in site.runs("orphaned"))
 
 
-def test_a_process_that_cannot_load_eats_no_queue(site: Cluster, begun: dict[str, Producing]) -> None:
+def test_a_process_that_cannot_load_eats_no_queue(site: Cluster) -> None:
     """A worker whose renderer does not load again gives the run back and ends, as one does that cannot start."""
-    run, sign = begun["unable"], site.folder / "broken"
+    site.adjust("broken", recycle_after=1)
+    run, sign = site.produce("unable", "broken"), site.folder / "broken"
     until(lambda: bool(notes(site.folder / "broken.notes", "begin")), 120)
     sign.touch()
     until(lambda: site.workers["unable"].poll() is not None, 60)
