@@ -46,7 +46,9 @@ class Direct:
         """sleep: waits before a retry; by default a wait that a stop request ends."""
         self.wiring, self.progress, self.record = wiring, progress, record
         self.stop = threading.Event()
-        self.num_workers = settings.workers or os.cpu_count() or 1
+        # A card bears one copy of a model, whatever the number of cores.
+        on_card = wiring.traits.cost.device == "gpu"
+        self.num_workers = settings.workers or (1 if on_card else os.cpu_count() or 1)
         self._sleep = sleep or self.stop.wait
         self._pool = Pool(settings, wiring.quality, self.num_workers)
 

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     store: str = Field("file:store", description="Where programmes go: file:FOLDER or s3://BUCKET/PREFIX.")
     cache: str = Field("~/.cache/troupe", description="Folder of model files; may be deleted at any time.")
     scratch: str = Field("", description="Folder for work in progress; empty for the system's.")
-    workers: int = Field(0, ge=0, le=256, description="Clips rendered at once; 0 for one a core.")
+    workers: int = Field(0, ge=0, le=256, description="Clips rendered at once; 0 for one a core, one on a card.")
     require_consent: bool = Field(False, description="A portrait without a consent record is an error.")
     gpu_hour_price: float = Field(0.0, ge=0, description="Price of a GPU hour, for quotes.")
     pools: dict[str, str] = Field(
