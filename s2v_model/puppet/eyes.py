@@ -22,6 +22,8 @@ FloatArray = npt.NDArray[np.float64]
 
 _SAMPLES = 128
 _PLAIN_LID = 0.72
+_ASIDE = 0.24
+"""Twice how far beside an eye its skin begins, of the eye's width."""
 GAZE_WAY = 0.030
 """Relative way of the iris at a gaze of 1."""
 
@@ -129,7 +131,10 @@ def shut_eyes(rgb: UInt8Array, shape: Shape, eyes: tuple[Eye, ...]) -> UInt8Arra
     """`rgb` with skin in the place of eyeballs and lashes."""
     holes = np.zeros(rgb.shape[:2], np.uint8)
     for eye in eyes:
-        cv2.fillPoly(holes, [np.round(_hole(shape, eye)).astype(np.int32)], 1)
+        hole = np.round(_hole(shape, eye)).astype(np.int32)
+        cv2.fillPoly(holes, [hole], 1)
+        # Lashes and the white of the corners stand beside it: a lid filled from them turns grey.
+        cv2.polylines(holes, [hole], True, 1, max(1, round(_ASIDE * eye.width * shape.unit)))
     shut = filled(rgb, holes)
     for eye in eyes:
         if eye.skin is not None:
