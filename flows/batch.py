@@ -188,7 +188,7 @@ def open_order(order: Order) -> Episode:
 
 
 def produce_order(
-    order: Order, *, wiring: Wiring, watch: Watch, make_run: Callable[[Direct, str], Run] = lambda direct, _: direct
+    order: Order, make_run: Callable[[Direct, str], Run] = lambda direct, _: direct, *, wiring: Wiring, watch: Watch
 ) -> Outcome:
     """One row, produced with the engines at hand. Its errors are its outcome; raises Stopped alone.
 

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 DEPLOYMENT = "render-shots/{pool}"
 _DEALT = "shards"
-_SETTLE_SECONDS = 6.0
+_SETTLE_SECONDS = 10.0
 """A run declared dead by a server that was away itself is revived by its worker within so long."""
 _PARENT_SECONDS = 60.0
 

@@ -60,7 +60,7 @@ def produce_row(row: str, order: str, store: str, attempt: int = 1) -> State[Any
     found = workspace.recall(_ORDER, order, Order)
     if found is None:
         return Failed(message=f"There is no order {order[:12]} in {store}. Submit the batch again.")
-    outcome = produce_order(found, wiring=_wired(store, found.quality), watch=unwatched, make_run=Steps)
+    outcome = produce_order(found, Steps, wiring=_wired(store, found.quality), watch=unwatched)
     workspace.remember(_OUTCOME, digest([order, attempt]), outcome)
     made = f"{outcome.rendered} rendered, {outcome.reused} reused"
     return Completed(message=made) if outcome.state == "done" else Failed(message=outcome.error)

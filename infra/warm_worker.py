@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WATCH_SECONDS = 2.0
+WATCH_SECONDS = 4.0
 """How soon a cancellation is noticed, and how often a run that is wrongly declared dead is declared alive."""
 RETIRE_SECONDS = 10.0
 SOON_SECONDS = 0.05

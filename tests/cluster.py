@@ -140,7 +140,7 @@ class Cluster:
         path = small_episode(self.folder / name, name=name, lines=lines_of(name), quality="final")
         store = f"s3://videos/{name}"
         deployment = self.server.ask("/deployments/name/produce/cpu")["id"]
-        wanted = {"parameters": {"path": str(path), "store": store}, "state": {"type": "SCHEDULED"}}
+        wanted = {"parameters": {"episode": {"path": str(path), "store": store}}, "state": {"type": "SCHEDULED"}}
         self.server.ask(f"/deployments/{deployment}/create_flow_run", wanted)
         return Producing(cluster=self, name=name, pool=pool, process=self.workers["cpu"], path=path, store=store)
 

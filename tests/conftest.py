@@ -6,6 +6,7 @@ Warnings are errors too (pyproject.toml). Helpers that make media are in `tests.
 import ipaddress
 import logging
 import random
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,11 @@ from tests.servers import PrefectServer, S3Server, prefect_server, seaweedfs
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED_DATA = PROJECT.parent / "shared" / "data"
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A script's background job ignores the interrupt, and so would every command that a test starts and interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class NetworkForbidden(RuntimeError):

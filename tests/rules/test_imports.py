@@ -1,6 +1,7 @@
 """Which way imports point, and what loads when."""
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,13 @@ def test_a_stage_is_named_like_its_file() -> None:
     unlike = {name for name, stages in verbs.items() if not any(stage.split("_")[0] == name for stage in stages)}
 
     assert unlike == set()
+
+
+def test_the_wiring_supplies_what_stages_ask_for() -> None:
+    """Every keyword-only parameter of a stage, and of what runs a row of a table, is an engine's name or `watch`."""
+    from flows import batch, policy
+    from flows.wiring import Wiring
+
+    for stage in (*policy.POLICY, batch.produce_order):
+        wanted = {p.name for p in inspect.signature(stage).parameters.values() if p.kind is p.KEYWORD_ONLY}
+        assert {name for name in wanted - {"watch"} if not hasattr(Wiring, name)} == set(), stage
