@@ -40,6 +40,16 @@ def _is_local(host: Any) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+@pytest.fixture(autouse=True)
+def _no_log_left_behind() -> Iterator[None]:
+    """A log that a test's command began writes to a stream that is closed with the test."""
+    yield
+    for name in ("", *logging.root.manager.loggerDict):
+        logger = logging.getLogger(name)
+        for handler in [each for each in logger.handlers if type(each) is logging.StreamHandler]:
+            logger.removeHandler(handler)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_network() -> Iterator[None]:
     """Only loopback and Unix sockets can be connected, and no name but localhost is looked up."""

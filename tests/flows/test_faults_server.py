@@ -123,7 +123,7 @@ def test_a_machine_is_lost_and_another_is_cut_off(site: Cluster) -> None:
 def has_begun(site: Cluster, worker: int, since: float = 0.0) -> bool:
     """Whether the process of a worker has begun a clip."""
     begun = notes(site.folder / f"{POOL}.notes", "begin")
-    return any(note["pid"] == child_of(worker) and note["at"] > since for note in begun)
+    return any(note["pid"] in children(worker) and note["at"] > since for note in begun)
 
 
 def num_again(run: Producing) -> int:
