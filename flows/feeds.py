@@ -5,7 +5,6 @@ the store, below feeds/<id>/. Every address is opened by media/fetch.py, which j
 redirect. Knows no Prefect.
 """
 
-import hashlib
 import logging
 import re
 import shutil
@@ -39,6 +38,7 @@ from tasks.formats.feed import MAX_BYTES, MAX_ITEMS, read_feed
 from tasks.formats.filling import Plain, as_document, read_template
 from tasks.ledger import Entry, Ledger, name_of
 from tasks.media.fetch import FetchLimits, Validators, fetch, fetch_changed
+from tasks.media.storage import file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -164,8 +164,7 @@ class _Visit:
 
     def _made(self, item: FeedItem, feed: Feed, index: Index, taken: Entry, folder: Path) -> Entry:
         recording = self._file(item.enclosure.address, folder / "recording", self.network.max_bytes)
-        with recording.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        content = file_sha256(recording)
         if content in index.contents:
             return replace(taken, state="same", content=content)
         files = self._files(item, recording, folder)

@@ -4,7 +4,6 @@ Nothing is guessed: an uncertain voice, a label without an entry or a picture wi
 sentence that says what to decide. Knows no timeline.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 from datetime import date
@@ -33,6 +32,7 @@ from tasks.media.pictures import REVISION as PICTURES
 from tasks.media.pictures import read_picture, write_png
 from tasks.media.poses import REVISION as POSES
 from tasks.media.poses import write_poses
+from tasks.media.storage import file_sha256
 from tasks.media.wav import map_speech, read_speech
 
 REVISION = 1
@@ -105,17 +105,12 @@ def portray_key(entry: CastEntry, folder: str, roots: tuple[str, ...]) -> str:
     return digest(
         {
             "revision": (REVISION, PICTURES, POSES),
-            "picture": _sha256(path),
-            "pose": _sha256(pose_file(entry, folder, roots)) if entry.pose else "",
+            "picture": file_sha256(path),
+            "pose": file_sha256(pose_file(entry, folder, roots)) if entry.pose else "",
             "box": entry.box,
             "name": entry.portrait,
         }
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def recognise(

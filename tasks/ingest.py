@@ -4,7 +4,6 @@ In: an episode whose paths are still text. Out: `Material`, whose sound and pict
 opens what a person named, except for portraits and voice samples (cast). Does not know who speaks when.
 """
 
-import hashlib
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +26,7 @@ from tasks.media.container import MediaLimits
 from tasks.media.fetch import FetchLimits, fetch, is_address, shown_address
 from tasks.media.paths import resolve
 from tasks.media.pictures import read_picture, write_png
+from tasks.media.storage import file_sha256
 
 REVISION = 1
 """Bumped when an equal source would give other material."""
@@ -65,7 +65,7 @@ def key(episode: Episode) -> str | None:
         ("chapters", episode.chapters, EpisodeError),
     )
     files = tuple(
-        (field, _sha256(_file(episode, name, field, error))) for field, name, error in named if name is not None
+        (field, file_sha256(_file(episode, name, field, error))) for field, name, error in named if name is not None
     )
     return digest((REVISION, audio.REVISION, files, episode.language))
 
@@ -211,7 +211,8 @@ def _with_vocals(
     name = dict(episode.source.vocals).get(of)
     if name is None:
         return recording
-    stem = decoded(stem_files(episode)[of], name, workspace=workspace, watch=watch, inputs=inputs)
+    path = _file(episode, name, "source.vocals", RecordingError)
+    stem = decoded(path, name, workspace=workspace, watch=watch, inputs=inputs)
     if abs(stem.duration - recording.duration) > STEM_TOLERANCE:
         lengths = f"{float(stem.duration):.2f} s, its recording {float(recording.duration):.2f} s"
         raise RecordingError(
@@ -259,8 +260,3 @@ def _text(episode: Episode, name: str, field: str, error: type[InputError]) -> b
             remedy="Name the text file, not a recording.",
         )
     return content
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,7 +4,6 @@ In: the store that is rooted at a programme's folder, anywhere. Out: a `Verdict`
 names that the manifest may hold are opened, and a file is read as MP4 or not at all. Knows nothing of how it was made.
 """
 
-import hashlib
 import json
 import uuid
 from collections.abc import Iterator
@@ -16,8 +15,7 @@ from tasks.domain.errors import InputError, MediaError, StoreError
 from tasks.engines.stores import MANIFEST, Store, check_key
 from tasks.formats.manifest import read_manifest
 from tasks.media.mux import stream_sha256
-
-_BLOCK_BYTES = 1 << 20
+from tasks.media.storage import file_sha256
 
 
 def store_uri(programme: str) -> str:
@@ -76,7 +74,7 @@ def _faults(folder: Store, prefix: str, output: ManifestOutput, scratch: Path) -
         yield f"{output.name} has {stored.size} bytes, not {output.bytes}."
         return
     with _opened(folder, key, scratch) as path:
-        if _sha256(path) != output.sha256:
+        if file_sha256(path) != output.sha256:
             yield f"{output.name} was altered: its SHA-256 is not the manifest's."
         elif output.stream_sha256:
             yield from _stream_faults(path, output)
@@ -114,11 +112,3 @@ def _opened(folder: Store, key: str, scratch: Path) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

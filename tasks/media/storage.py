@@ -1,5 +1,6 @@
-"""Maps a full or unwritable disk to StoreError where files are written. Knows nothing of what is written."""
+"""Files on the disk: their digest, and a full or unwritable disk as StoreError. Knows nothing of what they hold."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
@@ -9,6 +10,12 @@ from tasks.domain.errors import StoreError
 
 FULL_DISK_TEXT = "No space left on device"
 """What FFmpeg's log says of a full disk."""
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; the file is read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def full_disk(path: Path) -> StoreError:

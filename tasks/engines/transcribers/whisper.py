@@ -23,6 +23,7 @@ from tasks.domain.options import EngineId
 from tasks.domain.speech import CaptionCue, Word
 from tasks.domain.timing import Span
 from tasks.engines.transcribers import Speech
+from tasks.media.storage import file_sha256
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -147,7 +148,7 @@ class _Faster:
                 f"whisper model {name!r} cannot be loaded; give a folder that ct2-transformers-converter made, "
                 "or a name that faster-whisper knows and can fetch."
             ) from error
-        self.weights = _digest(folder / "model.bin")
+        self.weights = file_sha256(folder / "model.bin")
         self.languages = frozenset(self._model.supported_languages)
 
     def hear(self, speech: Float32Array, language: str) -> Iterator[_Heard]:
@@ -184,7 +185,7 @@ class _OpenAi:
         path = Path(name)
         if not path.is_file():
             path = Path.home() / ".cache" / "whisper" / f"{name}.pt"
-        self.weights = _digest(path) if path.is_file() else hashlib.sha256(name.encode()).hexdigest()
+        self.weights = file_sha256(path) if path.is_file() else hashlib.sha256(name.encode()).hexdigest()
         self.languages = frozenset(LANGUAGES if self._model.is_multilingual else ("en",))
 
     def hear(self, speech: Float32Array, language: str) -> Iterator[_Heard]:
@@ -253,8 +254,3 @@ def _instant(seconds: float, origin: Fraction, limit: Fraction) -> Fraction:
 
 def _in_order(cues: Iterable[CaptionCue]) -> tuple[CaptionCue, ...]:
     return tuple(sorted(cues, key=lambda cue: (cue.span.start, cue.span.end)))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
