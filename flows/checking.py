@@ -22,8 +22,9 @@ from tasks.formats.episode import unused_cast
 from tasks.formats.findings import all_findings
 
 if TYPE_CHECKING:  # a text error is told before anything heavy is loaded
+    from flows.wiring import Wiring
     from tasks.cast import Played
-    from tasks.domain.speech import ScriptRole
+    from tasks.domain.speech import Script, ScriptRole
 
 KINDS = ("episode", "script", "portrait", "recording", "feed")
 _BY_EXTENSION = {
@@ -150,13 +151,18 @@ def _check_script(path: Path, settings: Settings, report: Report) -> None:
     report.summary = f"{report.reading['lines_spoken']} lines by {speakers} speakers"
 
 
-def _check_portrait(path: Path, settings: Settings, report: Report, entry: CastEntry | None = None) -> None:
+def _check_portrait(path: Path, settings: Settings, report: Report) -> None:
     from flows.wiring import Wiring
+
+    _judge_portrait(path, Wiring(settings), report)
+
+
+def _judge_portrait(path: Path, wiring: "Wiring", report: Report, entry: CastEntry | None = None) -> None:
     from tasks.media.pictures import read_picture
 
     speaker = entry.key if entry else None
     picture = read_picture(path, speaker=speaker)
-    verdict = Wiring(settings).faces.judge(picture.pixels, entry.box if entry else None)
+    verdict = wiring.faces.judge(picture.pixels, entry.box if entry else None)
     where = f"portrait {path.name!r}" + (f" (speaker {speaker})" if speaker else "")
     report.facts = {"width": picture.size[0], "height": picture.size[1]}
     report.warnings += [f"{where}: it {warning}." for warning in verdict.warnings]
@@ -198,17 +204,23 @@ def _check_recording(path: Path, settings: Settings, report: Report) -> None:
 def _check_episode(path: Path, settings: Settings, report: Report) -> None:
     """The file, then what it names: text first, then pictures and sound."""
     from flows.episodes import open_episode
+    from tasks.ingest import script_of
 
     episode = open_episode(str(path), settings)
+    script = script_of(episode) if episode.kind == "script" else None
+    from flows.wiring import Wiring  # a second to load: an error in either text is told before
+
+    wiring = Wiring(settings)
     report.facts = {"id": episode.id, "source": episode.kind, "languages": [episode.language, *episode.languages]}
     own = partial(_gather, report, path)
-    if episode.kind == "script":
-        _check_its_script(episode, settings, report)
+    if script:
+        _check_its_script(script, episode, wiring, report)
     else:
         own(partial(_check_its_texts, episode))
-        own(partial(_check_its_cast, episode, (), (), episode.language, settings))
+        own(partial(_check_its_cast, episode, (), (), episode.language, wiring))
+    own(partial(_check_its_samples, episode))
     for entry in episode.cast:
-        own(partial(_check_its_portrait, entry, episode, settings, report))
+        own(partial(_check_its_portrait, entry, episode, wiring, report))
     for name in _recordings(episode):
         own(partial(_check_its_recording, name, episode, settings, report))
     _check_store(settings, report)
@@ -224,12 +236,11 @@ def _gather(report: Report, path: Path, check: Callable[[], object]) -> None:
         report.errors += [each for each in found if each not in report.errors]
 
 
-def _check_its_script(episode: Episode, settings: Settings, report: Report) -> None:
+def _check_its_script(script: "Script", episode: Episode, wiring: "Wiring", report: Report) -> None:
     from tasks.cast import keys_of
     from tasks.formats.script import in_language
-    from tasks.ingest import scene_pictures, script_of, song_files
+    from tasks.ingest import scene_pictures, song_files
 
-    script = script_of(episode)
     report.warnings += script.warnings
     report.facts["lines_spoken"] = len(script.spoken)
     played: list[tuple[str, tuple[str, ...]]] = []
@@ -245,25 +256,27 @@ def _check_its_script(episode: Episode, settings: Settings, report: Report) -> N
     _gather(report, path, partial(song_files, episode, script))
     for language in (episode.language, *episode.languages):
         _gather(report, path, partial(in_language, script, language))
-        _gather(report, path, partial(_check_its_cast, episode, tuple(played), script.roles, language, settings))
+        _gather(report, path, partial(_check_its_cast, episode, tuple(played), script.roles, language, wiring))
 
 
 def _check_its_cast(
-    episode: Episode, played: "Played", roles: "Sequence[ScriptRole]", language: str, settings: Settings
+    episode: Episode, played: "Played", roles: "Sequence[ScriptRole]", language: str, wiring: "Wiring"
 ) -> None:
-    """Voices of a script, consents and samples. played: everybody, where it is not known before the run."""
-    from flows.wiring import Wiring
+    """Voices of a script, and consents. played: empty, where it is not known before the run: everybody is judged."""
     from tasks.cast import choose
+
+    by = wiring.voice_id if episode.kind == "script" else None
+    everybody = tuple((entry.key, (entry.key,)) for entry in episode.cast)
+    today, required = date.today().isoformat(), wiring.settings.require_consent
+    choose(episode, played or everybody, roles, language, by, today, required, voices=wiring.voices)
+
+
+def _check_its_samples(episode: Episode) -> None:
     from tasks.media.paths import resolve
 
     for entry in episode.cast:
         if entry.sample:
             resolve(entry.sample, folder=episode.folder, roots=episode.roots, where=entry.where, error=CastError)
-    wiring = Wiring(settings)
-    by = wiring.voice_id if episode.kind == "script" else None
-    everybody = tuple((entry.key, (entry.key,)) for entry in episode.cast)
-    today = date.today().isoformat()
-    choose(episode, played or everybody, roles, language, by, today, settings.require_consent, voices=wiring.voices)
 
 
 def _check_its_texts(episode: Episode) -> None:
@@ -273,12 +286,12 @@ def _check_its_texts(episode: Episode) -> None:
     chapters_of(episode)
 
 
-def _check_its_portrait(entry: CastEntry, episode: Episode, settings: Settings, report: Report) -> None:
+def _check_its_portrait(entry: CastEntry, episode: Episode, wiring: "Wiring", report: Report) -> None:
     from tasks.cast import portrait_file, pose_file
     from tasks.media.poses import check_poses
 
     own = Report(kind="portrait")
-    _check_portrait(portrait_file(entry, episode.folder, episode.roots), settings, own, entry)
+    _judge_portrait(portrait_file(entry, episode.folder, episode.roots), wiring, own, entry)
     report.errors += own.errors
     report.warnings += own.warnings
     if pose := entry.pose or episode.render.pose:

@@ -235,14 +235,15 @@ def with_stills(plan: Plan, rendered: Sequence[Clip | EngineError], run: Run) ->
 
     Raises EngineError where nothing could be rendered at all.
     """
+    clips = {shot.id: made for shot, made in zip(plan.shots, rendered, strict=True) if isinstance(made, Clip)}
     errors = [made for made in rendered if isinstance(made, EngineError)]
-    if errors and len(errors) == len(rendered):
+    if errors and not clips:
         raise errors[0]
-    failed = [isinstance(made, EngineError) for made in rendered]
-    shots = tuple(stand_in(s) if bad else s for s, bad in zip(plan.shots, failed, strict=True))
-    stills = iter(run.each(tasks.still.still, [(s,) for s, bad in zip(shots, failed, strict=True) if bad]))
-    clips = tuple(next(stills) if isinstance(made, EngineError) else made for made in rendered)
-    return replace(plan, shots=shots), clips
+    shots = tuple(shot if shot.id in clips else stand_in(shot) for shot in plan.shots)
+    failed = [shot for shot in shots if shot.id not in clips]
+    stills = run.each(tasks.still.still, [(shot,) for shot in failed]) if failed else []
+    clips |= {shot.id: made for shot, made in zip(failed, stills, strict=True)}
+    return replace(plan, shots=shots), tuple(clips[shot.id] for shot in shots)
 
 
 def _scenes_by(plan: Plan, choices: Choices) -> tuple[EngineId, ...]:

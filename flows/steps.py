@@ -83,12 +83,11 @@ class Steps:
             traits=self.direct.wiring.traits_of(shots[0].renderer),
             episode=self.episode,
             budget_gpu_s=left,
-            told=self.reports.progress,
             lenient=lenient,
         )
+        away.told = partial(self._tell, away)
 
         def wait() -> None:
-            away.told = partial(self._tell, away)
             away.render(shots)  # not a parameter of the task: Prefect would look through every value
 
         try:
