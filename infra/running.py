@@ -26,7 +26,14 @@ WORKER_ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
 }
 """What every process that runs flows is given, unless its environment says otherwise."""
-SERVER_ENVIRONMENT = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+SERVER_ENVIRONMENT = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    # A shard that waits for a GPU is not late, and need not be looked at each 20 s for a parent that was cancelled.
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "300",
+    "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "60",
+}
+"""What a server is given: here, in compose.yaml and in k8s/server-values.yaml."""
 START_SECONDS = 150
 STOP_SECONDS = 45
 """Longer than a worker takes to give its runs back."""

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 WATCH_SECONDS = 4.0
 """How soon a cancellation is noticed, and how often a run that is wrongly declared dead is declared alive."""
 RETIRE_SECONDS = 10.0
+BUSY_SECONDS = 20.0
+"""How often a worker without a free GPU asks for work all the same: its health check wants to see it ask."""
 SOON_SECONDS = 0.05
 """After a run the base class frees its place within this."""
 
@@ -158,6 +161,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, WarmVariables, WarmResult]):
         self._free: asyncio.Queue[Slot] = asyncio.Queue()
         self._drain_seconds = load_settings().production.drain_seconds
         self._asking: asyncio.Future[None] | None = None
+        self._asked_at = float("-inf")
 
     async def setup(self) -> None:
         """Load every renderer before a run is asked for; a GPU that cannot load ends the worker here."""
@@ -182,6 +186,13 @@ class WarmWorker(BaseWorker[WarmConfiguration, WarmVariables, WarmResult]):
         finally:
             with anyio.CancelScope(shield=True):
                 await asyncio.gather(*(slot.retire() for slot in self.slots))
+
+    async def get_and_submit_flow_runs(self) -> "list[FlowRun]":
+        """Ask for work; without a free GPU seldom, since each look costs the server as much as one that finds some."""
+        if self._free.empty() and time.monotonic() - self._asked_at < BUSY_SECONDS:
+            return []
+        self._asked_at = time.monotonic()
+        return await super().get_and_submit_flow_runs()
 
     async def run(
         self,

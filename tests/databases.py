@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from infra.running import SERVER_ENVIRONMENT
 from tests.servers import end, free_ports, program, wait_until
 
 _POSTGRES = "/usr/lib/postgresql"
@@ -86,4 +87,5 @@ def production_settings(database: str, redis_port: int) -> dict[str, str]:
         "PREFECT_REDIS_MESSAGING_PORT": str(redis_port),
         "PREFECT_REDIS_MESSAGING_DB": "0",
         "PREFECT_SERVER_DOCKET_URL": f"redis://127.0.0.1:{redis_port}/1",
+        **SERVER_ENVIRONMENT,
     }

@@ -16,6 +16,7 @@ import time
 from bisect import bisect
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median
@@ -122,20 +123,23 @@ def rendered(site: Cluster, name: str, path: Path, watched: Watched, **environme
     """`troupe produce` on the pool until its last clip is there, and the seconds of its rendering; then it is ended."""
     run = site.produce(name, POOL, episode=path, **environment)
     watched.producer = run.process.pid
+    title = f"render the clips on {POOL}"
     chosen = {
-        "task_runs": {"name": {"any_": [f"render the clips on {POOL}"]}},
+        "task_runs": {"name": {"any_": [title]}},
         "flow_runs": {"name": {"any_": [f"{name} en"]}},
     }
-    tasks: list[dict[str, Any]] = []
-    while not (tasks and tasks[0]["state_type"] == "COMPLETED"):
+    log = site.folder / f"{name}.log"
+    # The server's state of this task is of no use before: it follows each shard, whose parent the task is.
+    while f"{title}' - Finished" not in log.read_text():
         time.sleep(2)
         if run.process.poll() is not None:
-            raise SystemExit((site.folder / f"{name}.log").read_text()[-3000:])
-        tasks = site.server.ask("/task_runs/filter", chosen)
+            raise SystemExit(log.read_text()[-3000:])
     watched.producer = 0
+    (told,) = site.server.ask("/task_runs/filter", chosen)
     os.killpg(run.process.pid, signal.SIGKILL)
     run.process.communicate()
-    return run, float(tasks[0]["total_run_time"])
+    began, ended = (datetime.fromisoformat(told[at]) for at in ("start_time", "end_time"))
+    return run, (ended - began).total_seconds()
 
 
 def shard_of_seeds(site: Cluster, run: Producing) -> dict[int, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.running import WORKER_ENVIRONMENT
+from infra.running import SERVER_ENVIRONMENT, WORKER_ENVIRONMENT
 from tests.databases import production_settings
 
 INFRA = Path(__file__).parents[2] / "infra"
@@ -109,6 +109,7 @@ def test_servers_and_workers_are_set_as_they_are_tested() -> None:
     (values,) = documents(INFRA / "k8s/server-values.yaml")
     charted = {each["name"]: each.get("value") for each in values["server"]["env"]}
     modules = {name: value for name, value in tested.items() if value.startswith("prefect_redis.")}
+    modules |= SERVER_ENVIRONMENT
     worker = compose()["worker-cpu"]["environment"]
     (kustomized,) = documents(INFRA / "k8s/kustomization.yaml")
     literals = dict(each.split("=", 1) for each in kustomized["configMapGenerator"][0]["literals"])
