@@ -17,10 +17,11 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State, TaskRunResult
 from prefect.context import TaskRunContext
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.states import Cancelled, Cancelling, Running
+from prefect.states import Cancelled, Cancelling, Completed, Running
+from prefect.tasks import Task
 
 from flows.direct import Direct
 from flows.estimate import Past, Quote, factor_of, known, learn, quote
@@ -38,7 +39,7 @@ DEPLOYMENT = "render-shots/{pool}"
 _DEALT = "shards"
 _SETTLE_SECONDS = 10.0
 """A run declared dead by a server that was away itself is revived by its worker within so long."""
-_PARENT_SECONDS = 60.0
+_STAND_IN: Task[[], None] = Task(fn=lambda: None, name="shard")
 
 Value = TypeVar("Value")
 
@@ -72,7 +73,6 @@ class Distribution:
     num_retries: int = 0
     gpu_seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
-    parent: UUID | None = None
     producing: UUID | None = None
     """The flow run that waits here."""
     budget_gpu_s: float | None = None
@@ -156,7 +156,8 @@ class Distribution:
             deployment = client.read_deployment_by_name(DEPLOYMENT.format(pool=self.pool)).id
         except ObjectNotFound as error:
             raise self._not_deployed() from error
-        self.parent = self._parent(client)
+        context = TaskRunContext.get()
+        self.producing = context.task_run.flow_run_id if context else None
         waiting: dict[UUID, _Waiting] = {}
         looked = time.monotonic()
         try:
@@ -221,6 +222,8 @@ class Distribution:
         while True:
             entry.attempt += 1
             key = f"{production}/{shard.digest}/{entry.attempt}"
+            name = f"{self.episode} {entry.number + 1}.{entry.attempt}"
+            parent = self._patiently(partial(self._stand_in, name, key, client))
             entry.run = self._patiently(
                 partial(
                     client.create_flow_run_from_deployment,
@@ -231,13 +234,16 @@ class Distribution:
                         "quality": self.direct.wiring.quality,
                         "attempt": entry.attempt,
                     },
-                    name=f"{self.episode} {entry.number + 1}.{entry.attempt}",
+                    name=name,
                     tags=["troupe", f"episode:{self.episode}"],
                     idempotency_key=key,
-                    parent_task_run_id=self.parent,
+                    parent_task_run_id=parent,
                     job_variables={"engine": self._engine()},
                 )
             )
+            if parent is not None and entry.run.parent_task_run_id != parent:
+                followed: State[None] = Completed(name="Followed", message="An earlier producing run began it.")
+                self._patiently(partial(client.set_task_run_state, parent, followed, force=True))
             if entry.run.state is None or not entry.run.state.is_final():
                 entry.begun += 1
                 entry.crashed_at = None
@@ -246,21 +252,21 @@ class Distribution:
                 return entry.run.id
             log.info("attempt %d at shard %d was spent before", entry.attempt, entry.number + 1)
 
-    def _parent(self, client: SyncPrefectClient) -> UUID | None:
-        """The task run whose children the shards become, once the server knows it: it hears of it as an event."""
+    def _stand_in(self, name: str, key: str, client: SyncPrefectClient) -> UUID | None:
+        """The task run of the producing run that stands for a shard's run there: the server gives it that one's state.
+
+        One for each: the task that waits for all of them would otherwise be Completed with the first.
+        """
         context = TaskRunContext.get()
         if context is None:
             return None
-        self.producing = context.task_run.flow_run_id
-        end = time.monotonic() + _PARENT_SECONDS
-        while True:
-            try:
-                return self._patiently(partial(client.read_task_run, context.task_run.id)).id
-            except ObjectNotFound:
-                if time.monotonic() > end:
-                    log.warning("the server has not heard of this task run; its shards stand alone")
-                    return None
-                time.sleep(0.3)
+        return client.create_task_run(
+            _STAND_IN,
+            flow_run_id=self.producing,
+            dynamic_key=key,
+            name=name,
+            task_inputs={"__parents__": [TaskRunResult(id=context.task_run.id)]},
+        ).id
 
     def _engine(self) -> str:
         return f"{self.traits.name}@{self.traits.revision}.{self.traits.weights[:12]}"

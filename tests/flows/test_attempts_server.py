@@ -60,6 +60,9 @@ def test_a_producing_run_is_killed(site: Cluster) -> None:
     run.process.communicate()
     check_whole(site.produce("orphaned", POOL, episode=run.path), rendered_again=0)
     assert all(each["name"].endswith(".1") for each in site.runs("orphaned"))
+    (second, _) = site.server.flow_runs(name=["orphaned en"])
+    stand_ins = [each for each in site.server.task_runs(second["id"]) if each["name"].startswith("orphaned ")]
+    assert {each["state"]["name"] for each in stand_ins} == {"Followed"}
 
 
 def test_a_process_that_cannot_load_eats_no_queue(site: Cluster) -> None:
@@ -98,6 +101,11 @@ def test_a_shot_that_always_fails(site: Cluster, begun: dict[str, Producing]) ->
     assert "the renderer cannot make this take" in (site.folder / "poison.log").read_text().strip().splitlines()[-1]
     failed = [each["name"] for each in site.runs("poison") if each["state"]["type"] == "FAILED"]
     assert len(failed) == 3
+    (producing,) = site.server.flow_runs(name=["poison en"])
+    stood_in = {each["name"]: each["state"]["type"] for each in site.server.task_runs(producing["id"])}
+    assert {each["name"]: stood_in[each["name"]] for each in site.runs("poison")} == {
+        each["name"]: each["state"]["type"] for each in site.runs("poison")
+    }
     assert run.num_clips() == NUM_SHOTS - 1
 
 
