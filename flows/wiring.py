@@ -23,6 +23,8 @@ import tasks.engines.voiceprints
 import tasks.engines.voices
 from flows.settings import Settings
 from s2v_model.contract import Renderer, RendererMissing, Traits, UInt8Array
+from s2v_model.puppet.hands import MODEL_FILES as HAND_MODELS
+from s2v_model.puppet.hands import HandFinder
 from s2v_model.puppet.judge import Verdict, judge
 from s2v_model.puppet.landmarks import MODEL_FILES as FACE_MODELS
 from s2v_model.puppet.landmarks import FaceFinder
@@ -192,7 +194,11 @@ class Wiring:
     @cached_property
     def faces(self) -> "Faces":
         """Finds and judges faces."""
-        return Faces(FaceFinder({name: self._models[name] for name in FACE_MODELS}))
+        models = self._models
+        return Faces(
+            FaceFinder({name: models[name] for name in FACE_MODELS}),
+            HandFinder({name: models[name] for name in HAND_MODELS}),
+        )
 
     @cached_property
     def diarizer(self) -> Diarizer:
@@ -282,12 +288,12 @@ def remove_stale_scratch(parent: Path) -> None:
 class Faces:
     """Finds the faces of a picture and judges them: `tasks.cast.FaceJudge`."""
 
-    def __init__(self, finder: FaceFinder) -> None:
-        self._finder = finder
+    def __init__(self, finder: FaceFinder, hands: HandFinder) -> None:
+        self._finder, self._hands = finder, hands
 
     def judge(self, rgb: UInt8Array, box: tuple[float, float, float, float] | None) -> Verdict:
         """The one usable face, or why there is none."""
-        return judge(rgb, self._finder.find(rgb), box)
+        return judge(rgb, self._finder.find(rgb), box, hands=self._hands)
 
 
 class Setups:

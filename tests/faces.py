@@ -50,10 +50,10 @@ def drawn_puppet(cache: object = None) -> Puppet:
     return Puppet(DrawnFaceFinder(), DrawnMatte(), "drawn", cache)
 
 
-def model_paths() -> dict[str, Path]:
+def model_paths(names: tuple[str, ...] = MODEL_FILES) -> dict[str, Path]:
     """The real models in the user's cache; the test is skipped where they were never fetched."""
-    cache = model_cache(MODEL_FILES)
-    return {name: cache / name for name in MODEL_FILES}
+    cache = model_cache(names)
+    return {name: cache / name for name in names}
 
 
 BACKGROUND = (196, 208, 216)

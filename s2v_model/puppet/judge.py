@@ -1,11 +1,12 @@
 """Which face of a picture can be made to talk, and how well.
 
-In: RGB pixels, the faces found in them, and the box a person may have drawn. Out: a `Verdict`. Knows nothing of files:
-who asks puts the picture's name before the reason.
+In: RGB pixels, the faces found in them, who looks for hands, and the box a person may have drawn. Out: a `Verdict`.
+Knows nothing of files: who asks puts the picture's name before the reason.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from s2v_model.contract import UInt8Array
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.drawn import is_flat_drawing
+from s2v_model.puppet.hands import Hand
 from s2v_model.puppet.landmarks import Face
 
 FloatArray = npt.NDArray[np.float64]
@@ -25,6 +27,8 @@ MAX_YAW_DEGREES = 45.0
 GOOD_YAW_DEGREES = 35.0
 _HUMAN_SCORE, _DRAWN_SCORE = 0.75, 0.2
 """People, painted ones too, get 1.00 from the mesh, flat drawings 0.3 and more; a painted monkey 0.66, a cat 0."""
+_SURE_SCORE = 0.9
+"""Below it the face may be a drawing, whose colours tell nothing of cloth or glasses."""
 _NOTICEABLE = 0.35
 """A face smaller than this share of the largest is somebody in the background."""
 _MAX_ASPECT = 4.0
@@ -37,6 +41,11 @@ _CHEEKS_AND_BROW = (50, 280, 101, 330, 151, 9)
 _FOREHEAD = (151, 9, 108, 337)
 _EYE_RIMS = (159, 145, 386, 374, 33, 133, 362, 263)
 _LIPS, _UPPER_LIP_SKIN, _CHIN_SKIN = (0, 17, 37, 267, 84, 314), (164, 167, 393), (199, 175, 200)
+_MOUTH = (*mesh.UPPER_OUTER, *mesh.LOWER_OUTER[-2:0:-1])
+_JAW = (397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, *mesh.LOWER_OUTER)
+"""Outlines: the lips; what lies below them, down to the edge of the chin."""
+_BEFORE_MOUTH, _BEFORE_JAW = 0.15, 0.2
+"""A hand that hides these shares of them is in the way; a finger laid on the lips hides a fifth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,29 +60,37 @@ class Verdict:
     """Phrases to put after the picture's name."""
 
 
-def judge(rgb: UInt8Array, faces: Sequence[Face], box: Box | None = None) -> Verdict:
+class Hands(Protocol):
+    """Looks for hands: `s2v_model.puppet.hands.HandFinder`."""
+
+    def near(self, rgb: UInt8Array, face: Face) -> Sequence[Hand]:
+        """The hands about `face` in `rgb`."""
+        ...
+
+
+def judge(rgb: UInt8Array, faces: Sequence[Face], box: Box | None = None, *, hands: Hands) -> Verdict:
     """The face of `rgb` (height, width, 3) to use; `faces` as FaceFinder found them; `box` says which, if given."""
     height, width = rgb.shape[:2]
     if max(height, width) > _MAX_ASPECT * min(height, width):
         return _refused(f"is a strip of {width}x{height} px", "Crop it to a portrait.")
     human = [face for face in faces if _is_human(rgb, face)]
     if not human:
-        return _no_face(rgb, faces)
+        return _no_face(rgb, faces, hands)
     if box is not None:
-        return _in_box(rgb, human, box)
+        return _in_box(rgb, human, box, hands)
     largest = max(face.brow_to_chin_px for face in human)
     seen = [face for face in human if face.brow_to_chin_px >= _NOTICEABLE * largest]
     if len(seen) > 1:
         where = "; ".join(_words(face.box) for face in sorted(seen, key=lambda f: f.box[0]))
         return _refused(f"shows {len(seen)} faces ({where})", "Crop it to one, or say which with `box` in the cast.")
-    return _of_face(rgb, seen[0])
+    return _of_face(rgb, seen[0], hands)
 
 
 def _is_human(rgb: UInt8Array, face: Face) -> bool:
     return face.score >= _HUMAN_SCORE or (face.score >= _DRAWN_SCORE and is_flat_drawing(rgb, face.points))
 
 
-def _in_box(rgb: UInt8Array, faces: Sequence[Face], box: Box) -> Verdict:
+def _in_box(rgb: UInt8Array, faces: Sequence[Face], box: Box, hands: Hands) -> Verdict:
     x, y, width, height = box
 
     def shared(face: Face) -> float:
@@ -88,10 +105,10 @@ def _in_box(rgb: UInt8Array, faces: Sequence[Face], box: Box) -> Verdict:
         return _refused(
             f"has no face in the box {_words(box)}; faces are at {where}", "Give the box of one of them in the cast."
         )
-    return _of_face(rgb, best)
+    return _of_face(rgb, best, hands)
 
 
-def _of_face(rgb: UInt8Array, face: Face) -> Verdict:
+def _of_face(rgb: UInt8Array, face: Face, hands: Hands) -> Verdict:
     size = round(face.brow_to_chin_px)
     if size < MIN_BROW_TO_CHIN_PX:
         return _refused(
@@ -103,7 +120,7 @@ def _of_face(rgb: UInt8Array, face: Face) -> Verdict:
             f"shows a face turned about {abs(face.yaw_degrees):.0f} degrees aside; {MAX_YAW_DEGREES:.0f} are the limit",
             "Put a picture that faces the camera into the cast.",
         )
-    return Verdict(face=face, warnings=tuple(_warnings(rgb, face, size)))
+    return Verdict(face=face, warnings=(*_warnings(rgb, face, size), *_covered(rgb, face, hands)))
 
 
 def _warnings(rgb: UInt8Array, face: Face, size: int) -> list[str]:
@@ -121,8 +138,6 @@ def _warnings(rgb: UInt8Array, face: Face, size: int) -> list[str]:
         found.append("is washed out: use a picture with more contrast")
     if high - low > 3 and _sharpness(light, high - low) < _SHARP:
         found.append("is blurred: use a sharper picture")
-    if face.score >= 0.9:
-        found += _covered(rgb, face)
     return found
 
 
@@ -154,13 +169,35 @@ def _sharpness(light: npt.NDArray[np.float32], spread: float) -> float:
     return float(np.percentile(np.abs(fine), 95)) / max(spread, 20.0)
 
 
-def _covered(rgb: UInt8Array, face: Face) -> list[str]:
-    """What seems to lie over eyes or mouth, told by colours that a bare face does not have there."""
-    lab = _Patches(rgb, face)
-    skin, brow = lab.median(_CHEEKS_AND_BROW), lab.median(_FOREHEAD)
+def _covered(rgb: UInt8Array, face: Face, hands: Hands) -> list[str]:
+    """What seems to lie over eyes, mouth or chin."""
     found = []
-    if skin[0] > 30 and lab.bright(_EYE_RIMS) < _DARK_GLASSES * skin[0]:
+    lab = _Patches(rgb, face) if face.score >= _SURE_SCORE else None
+    if lab and _is_behind_dark_glasses(lab):
         found.append("seems to wear dark glasses: its eyes will not be seen to move")
+    seen = hands.near(rgb, face)
+    if _hidden(face, _MOUTH, seen) > _BEFORE_MOUTH:
+        found.append("seems to have a hand before its mouth: the hand would be warped along")
+    elif lab and _is_behind_something(lab):
+        found.append("seems to have something before its mouth: a mask, a hand or a microphone would be warped along")
+    elif _hidden(face, _JAW, seen) > _BEFORE_JAW:
+        found.append("seems to have a hand at its chin: the hand would move along with the jaw")
+    return found
+
+
+def _hidden(face: Face, outline: tuple[int, ...], hands: Sequence[Hand]) -> float:
+    """Share of `outline` (mesh points of `face`) behind the hand that hides most of it."""
+    return max((hand.covers(face.points[list(outline), :2]) for hand in hands), default=0.0)
+
+
+def _is_behind_dark_glasses(lab: "_Patches") -> bool:
+    skin = lab.median(_CHEEKS_AND_BROW)
+    return bool(skin[0] > 30) and lab.bright(_EYE_RIMS) < _DARK_GLASSES * skin[0]
+
+
+def _is_behind_something(lab: "_Patches") -> bool:
+    """Whether the mouth has colours that a bare one does not have: those of cloth, or of a dark object."""
+    skin, brow = lab.median(_CHEEKS_AND_BROW), lab.median(_FOREHEAD)
     patches = [lab.median(ids) for ids in (_LIPS, _UPPER_LIP_SKIN, _CHIN_SKIN)]
     dark = max(patches[0][0], patches[2][0]) < _DARK_OBJECT * skin[0]
     apart = max(float(np.linalg.norm((a - b)[1:])) for a in patches for b in patches)
@@ -168,9 +205,7 @@ def _covered(rgb: UInt8Array, face: Face) -> list[str]:
     brightness = [float(patch[0] - brow[0]) for patch in patches]
     alike = max(brightness) - min(brightness) < _FLAT_LIGHT
     cloth = alike and ((apart < _FLAT_COLOUR and differ > _OTHER_COLOUR) or min(map(abs, brightness)) > _OTHER_LIGHT)
-    if dark or cloth:
-        found.append("seems to have something before its mouth: a mask, a hand or a microphone would be warped along")
-    return found
+    return bool(dark or cloth)
 
 
 class _Patches:
@@ -199,9 +234,12 @@ class _Patches:
         return float(np.percentile(self._of(ids)[:, 0], 80))
 
 
-def _no_face(rgb: UInt8Array, faces: Sequence[Face]) -> Verdict:
+def _no_face(rgb: UInt8Array, faces: Sequence[Face], hands: Hands) -> Verdict:
     remedy = "Put a picture with one face, seen from the front, into the cast."
-    if any(face.detection > 0.7 for face in faces):
+    doubtful = [face for face in faces if face.detection > 0.7]
+    if any(_hidden(face, _MOUTH, hands.near(rgb, face)) > _BEFORE_MOUTH for face in doubtful):
+        return _refused("shows a face behind a hand", "Put a picture in which nothing hides the face into the cast.")
+    if doubtful:
         return _refused("shows a face that is not a human one", remedy)
     height, width = rgb.shape[:2]
     if min(height, width) < MIN_BROW_TO_CHIN_PX:

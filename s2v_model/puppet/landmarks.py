@@ -176,32 +176,42 @@ class FaceFinder:
         return Face(points=np.mean(every, axis=0) * scale, score=score, detection=detection.score)
 
     def _mesh_once(self, rgb: UInt8Array, centre: FloatArray, size: float, angle: float) -> tuple[FloatArray, float]:
-        size = max(size, 8.0)
-        scale = size / _MESH_PX
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        to_picture = np.c_[turn * scale, centre - turn @ np.full(2, _MESH_PX / 2) * scale]
-        picture = rgb
-        if scale > 2:
-            # Four samples of a much larger crop alias; blurring only around the crop keeps it cheap.
-            picture, to_crop = _blurred_part(rgb, centre, size, scale)
-        else:
-            to_crop = np.zeros(2)
-        matrix = to_picture.copy()
-        matrix[:, 2] -= to_crop
-        crop = cv2.warpAffine(
-            picture,
-            matrix,
-            (_MESH_PX, _MESH_PX),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        crop, to_picture = square_of(rgb, centre, max(size, 8.0), angle, _MESH_PX)
         outputs = self._models[MESH](crop.astype(np.float32) / 255)
         flat = next(out for out in outputs if out.size == 3 * mesh.NUM_POINTS).reshape(mesh.NUM_POINTS, 3)
         logit = float(next(out for out in outputs if out.size == 1).ravel()[0])
         points = np.empty((mesh.NUM_POINTS, 3))
         points[:, :2] = flat[:, :2] @ to_picture[:, :2].T + to_picture[:, 2]
-        points[:, 2] = flat[:, 2] * scale
+        points[:, 2] = flat[:, 2] * (max(size, 8.0) / _MESH_PX)
         return points, float(1 / (1 + np.exp(-np.clip(logit, -80, 80))))
+
+
+def square_of(
+    rgb: UInt8Array, centre: FloatArray, size: float, angle: float, size_px: int
+) -> tuple[UInt8Array, FloatArray]:
+    """A square of `rgb`, `size` px wide and turned by `angle` (radians, clockwise), as (size_px, size_px, 3).
+
+    With it the matrix (2, 3) that takes px of the square to px of `rgb`. Beyond its border the picture goes on as it ends.
+    """
+    scale = size / size_px
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    to_picture = np.c_[turn * scale, centre - turn @ np.full(2, size_px / 2) * scale]
+    picture = rgb
+    if scale > 2:
+        # Four samples of a much larger crop alias; blurring only around the crop keeps it cheap.
+        picture, to_crop = _blurred_part(rgb, centre, size, scale)
+    else:
+        to_crop = np.zeros(2)
+    matrix = to_picture.copy()
+    matrix[:, 2] -= to_crop
+    crop = cv2.warpAffine(
+        picture,
+        matrix,
+        (size_px, size_px),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(crop, np.uint8), to_picture
 
 
 def require(model_paths: Mapping[str, Path], names: tuple[str, ...]) -> None:

@@ -79,6 +79,8 @@ FACE_DETECTION_SHORT = "face_detection_short_range.tflite"
 FACE_LANDMARK = "face_landmark.tflite"
 IRIS_LANDMARK = "iris_landmark.tflite"
 SELFIE_SEGMENTATION = "selfie_segmentation.tflite"
+PALM_DETECTION = "palm_detection_full.tflite"
+HAND_LANDMARK = "hand_landmark_lite.tflite"
 GE2E_ENCODER = "ge2e_pretrained.pt"
 SILERO_VAD = "silero_vad_v6.onnx"
 
@@ -118,6 +120,18 @@ MODEL_FILES: tuple[ModelFile, ...] = (
         "selfie_segmentation",
         "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
         249_505,
+    ),
+    _mediapipe(
+        PALM_DETECTION,
+        "palm_detection",
+        "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
+        2_339_846,
+    ),
+    _mediapipe(
+        HAND_LANDMARK,
+        "hand_landmark",
+        "048edd3645c9bf7397d19a9f6e3a42957d6e414c9bea6598030a2e9b624156e6",
+        2_071_597,
     ),
     ModelFile(
         name=GE2E_ENCODER,

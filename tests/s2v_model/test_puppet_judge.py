@@ -1,6 +1,7 @@
 """Which picture can talk, and what is said of one that cannot."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -8,12 +9,21 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from s2v_model.contract import RendererMissing
-from s2v_model.puppet.judge import Verdict, judge
+from s2v_model.contract import RendererMissing, UInt8Array
+from s2v_model.puppet.hands import MODEL_FILES as HAND_MODELS
+from s2v_model.puppet.hands import HandFinder
+from s2v_model.puppet.judge import Box, Verdict
+from s2v_model.puppet.judge import judge as judge_with_hands
 from s2v_model.puppet.landmarks import Face, FaceFinder
 from tests.faces import drawn_face, drawn_portrait, model_paths
+from tests.hands import TheseHands
 
 SIZE = 320
+
+
+def judge(rgb: UInt8Array, faces: Sequence[Face], box: Box | None = None) -> Verdict:
+    """The verdict on a picture without hands."""
+    return judge_with_hands(rgb, faces, box, hands=TheseHands())
 
 
 def moved(face: Face, right: float) -> Face:
@@ -158,6 +168,11 @@ def finder() -> FaceFinder:
     return FaceFinder(model_paths())
 
 
+@pytest.fixture(scope="module")
+def hands() -> HandFinder:
+    return HandFinder(model_paths(HAND_MODELS))
+
+
 def test_the_finder_finds_the_drawn_face(finder: FaceFinder) -> None:
     """The real models find the drawn face where its mesh is kept."""
     for size in (160, 320, 640):
@@ -176,19 +191,19 @@ def test_the_finder_sees_nothing_in_nothing(finder: FaceFinder) -> None:
         assert judge(whole, finder.find(whole)).face is None
 
 
-def of_file(finder: FaceFinder, path: Path) -> Verdict:
+def of_file(finder: FaceFinder, hands: HandFinder, path: Path) -> Verdict:
     with Image.open(path) as picture:
         rgb = np.array(ImageOps.exif_transpose(picture).convert("RGB"))
-    return judge(rgb, finder.find(rgb))
+    return judge_with_hands(rgb, finder.find(rgb), hands=hands)
 
 
 @pytest.mark.data
-def test_every_usable_portrait_is_accepted(finder: FaceFinder, shared_data: Path) -> None:
+def test_every_usable_portrait_is_accepted(finder: FaceFinder, hands: HandFinder, shared_data: Path) -> None:
     """All portraits of the data are taken, and none is said to be covered, dark or blurred."""
     for path in sorted((shared_data / "portraits").iterdir()):
         if path.suffix == ".json":
             continue
-        verdict = of_file(finder, path)
+        verdict = of_file(finder, hands, path)
         assert verdict.face is not None, f"{path.name} {verdict.reason}"
         assert all("small face" in warning for warning in verdict.warnings), f"{path.name} {verdict.warnings}"
 
@@ -213,9 +228,11 @@ def test_every_usable_portrait_is_accepted(finder: FaceFinder, shared_data: Path
         ("yuv444_progressiveless.jpg", ""),
     ],
 )
-def test_bad_portraits_are_told_what_is_wrong(finder: FaceFinder, shared_data: Path, name: str, word: str) -> None:
+def test_bad_portraits_are_told_what_is_wrong(
+    finder: FaceFinder, hands: HandFinder, shared_data: Path, name: str, word: str
+) -> None:
     """Each bad picture of the data is refused, or taken with a warning, in words that fit it."""
-    verdict = of_file(finder, shared_data / "portraits_bad" / name)
+    verdict = of_file(finder, hands, shared_data / "portraits_bad" / name)
     said = " ".join([verdict.reason, *verdict.warnings])
 
     assert word in said, said
