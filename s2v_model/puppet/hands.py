@@ -59,7 +59,7 @@ class Hand:
     def covers(self, outline: FloatArray) -> float:
         """Which share (0 .. 1) of the area within `outline` (n, 2), in px of the picture, lies behind the hand."""
         low = outline.min(0)
-        scale = 64 / max(float((outline.max(0) - low).max()), 1e-3)
+        scale = 64 / max(float((outline.max(0) - low).max()), 1.0)
 
         def drawn(points: FloatArray) -> npt.NDArray[np.int32]:
             return np.round(np.clip((points - low) * scale, -4096, 4096)).astype(np.int32)
@@ -67,7 +67,7 @@ class Hand:
         area, hand = np.zeros((65, 65), np.uint8), np.zeros((65, 65), np.uint8)
         cv2.fillPoly(area, [drawn(outline)], 1)
         cv2.fillConvexPoly(hand, cv2.convexHull(drawn(np.concatenate([self.points[list(_PALM)], self._arm]))), 1)
-        thick = max(1, round(_FINGER * self._palm_length * scale))
+        thick = int(np.clip(_FINGER * self._palm_length * scale, 1, 255))
         for finger in _FINGERS:
             cv2.polylines(hand, [drawn(self.points[list(finger)])], False, 1, thick)
         return float((area & hand).sum()) / max(float(area.sum()), 1.0)

@@ -191,7 +191,7 @@ def square_of(
 ) -> tuple[UInt8Array, FloatArray]:
     """A square of `rgb`, `size` px wide and turned by `angle` (radians, clockwise), as (size_px, size_px, 3).
 
-    With it the matrix (2, 3) that takes px of the square to px of `rgb`. Beyond its border the picture goes on as it ends.
+    With it the matrix (2, 3) from px of the square to px of `rgb`. Beyond its border the picture goes on as it ends.
     """
     scale = size / size_px
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
