@@ -62,7 +62,7 @@ class Hand:
         scale = 64 / max(float((outline.max(0) - low).max()), 1.0)
 
         def drawn(points: FloatArray) -> npt.NDArray[np.int32]:
-            return np.round(np.clip((points - low) * scale, -4096, 4096)).astype(np.int32)
+            return np.asarray(np.round(np.clip((points - low) * scale, -4096, 4096)), np.int32)
 
         area, hand = np.zeros((65, 65), np.uint8), np.zeros((65, 65), np.uint8)
         cv2.fillPoly(area, [drawn(outline)], 1)
@@ -78,7 +78,7 @@ class Hand:
         down = self.points[_WRIST] - self.points[_MIDDLE_KNUCKLE]
         along = down / max(float(np.linalg.norm(down)), 1e-6) * self._palm_length
         across = np.array([-along[1], along[0]]) * _ARM_WIDTH / 2
-        return self.points[_WRIST] + _ARM * along + np.stack([across, -across])
+        return np.asarray(self.points[_WRIST] + _ARM * along + np.stack([across, -across]))
 
     @property
     def _palm_length(self) -> float:
@@ -119,7 +119,7 @@ class HandFinder:
         mouth = face.points[[LIP_CENTRE_UPPER, LIP_CENTRE_LOWER], :2].mean(0) / scale
         size = max(8.0, _SEARCH * face.brow_to_chin_px / scale)
         square, to_picture = square_of(picture, mouth, size, np.radians(face.roll_degrees), _PALM_PX)
-        outputs = self._palm_model(square.astype(np.float32) / 255)
+        outputs = self._palm_model(np.asarray(square / 255, np.float32))
         boxes = next(out for out in outputs if out.shape[-1] == 18)[0]
         logits = next(out for out in outputs if out.shape[-1] == 1)[0, :, 0]
         scores = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
@@ -136,7 +136,7 @@ class HandFinder:
         centre = palm.centre + _MESH_SHIFT * palm.size * palm.up
         angle = float(np.arctan2(palm.up[0], -palm.up[1]))
         square, to_picture = square_of(picture, centre, max(8.0, _MESH_CROP * palm.size), angle, _MESH_PX)
-        outputs = self._mesh_model(square.astype(np.float32) / 255)
+        outputs = self._mesh_model(np.asarray(square / 255, np.float32))
         # Screen points, presence, handedness, world points: in this order, two of them alike in shape.
         flat = outputs[0].reshape(NUM_POINTS, 3)[:, :2].astype(float)
         points = flat @ to_picture[:, :2].T + to_picture[:, 2]

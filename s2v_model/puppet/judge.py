@@ -29,6 +29,8 @@ _HUMAN_SCORE, _DRAWN_SCORE = 0.75, 0.2
 """People, painted ones too, get 1.00 from the mesh, flat drawings 0.3 and more; a painted monkey 0.66, a cat 0."""
 _SURE_SCORE = 0.9
 """Below it the face may be a drawing, whose colours tell nothing of cloth or glasses."""
+_MOST_DOUBTFUL = 3
+"""So many faces that are no human ones, the surest, are looked at for a hand before them."""
 _NOTICEABLE = 0.35
 """A face smaller than this share of the largest is somebody in the background."""
 _MAX_ASPECT = 4.0
@@ -236,10 +238,9 @@ class _Patches:
 
 def _no_face(rgb: UInt8Array, faces: Sequence[Face], hands: Hands) -> Verdict:
     remedy = "Put a picture with one face, seen from the front, into the cast."
-    doubtful = [face for face in faces if face.detection > 0.7]
-    if any(_hidden(face, _MOUTH, hands.near(rgb, face)) > _BEFORE_MOUTH for face in doubtful):
+    if any(_hidden(face, _MOUTH, hands.near(rgb, face)) > _BEFORE_MOUTH for face in faces[:_MOST_DOUBTFUL]):
         return _refused("shows a face behind a hand", "Put a picture in which nothing hides the face into the cast.")
-    if doubtful:
+    if any(face.detection > 0.7 for face in faces):
         return _refused("shows a face that is not a human one", remedy)
     height, width = rgb.shape[:2]
     if min(height, width) < MIN_BROW_TO_CHIN_PX:

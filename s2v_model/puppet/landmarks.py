@@ -177,7 +177,7 @@ class FaceFinder:
 
     def _mesh_once(self, rgb: UInt8Array, centre: FloatArray, size: float, angle: float) -> tuple[FloatArray, float]:
         crop, to_picture = square_of(rgb, centre, max(size, 8.0), angle, _MESH_PX)
-        outputs = self._models[MESH](crop.astype(np.float32) / 255)
+        outputs = self._models[MESH](np.asarray(crop.astype(np.float32) / 255, np.float32))
         flat = next(out for out in outputs if out.size == 3 * mesh.NUM_POINTS).reshape(mesh.NUM_POINTS, 3)
         logit = float(next(out for out in outputs if out.size == 1).ravel()[0])
         points = np.empty((mesh.NUM_POINTS, 3))

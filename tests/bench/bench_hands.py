@@ -176,7 +176,7 @@ def places(
                 at, degrees = where_to(place, face, rng)
                 picture, alpha = laid(rgb, face, layer, at, degrees, rng, by_tip=place.startswith("finger"))
                 row.append((place, picture, hidden_lips(face, alpha), float(alpha.sum()) / face.brow_to_chin_px**2))
-        row += [("one drawn finger", *one_finger(rgb, face, degrees)) for degrees in (-95, -70, -110)]
+        row += [one_finger(rgb, face, degrees) for degrees in (-95, -70, -110)]
         for place, picture, lips, shown in row:
             if shown > 0.05:
                 verdict = judge(picture, finder.find(picture), hands=hands)
@@ -190,15 +190,18 @@ def places(
     return [row[:, : min(part.shape[1] for part in sheet)] for row in sheet]
 
 
-def one_finger(rgb: np.ndarray, face: Face, degrees: float) -> tuple[np.ndarray, float, float]:
-    """A drawn hand with one finger laid on the lips; the share of them that it hides; how much of it shows."""
+def one_finger(rgb: np.ndarray, face: Face, degrees: float) -> tuple[str, np.ndarray, float, float]:
+    """A drawn hand with one finger laid on the lips: what it is called, the picture, lips hidden, how much shows."""
     high, angle = 1.3 * face.brow_to_chin_px, np.radians(degrees)
     x, y = np.clip(face.points[list(mesh.CHEEKS), :2].astype(int), 0, np.array(rgb.shape[1::-1]) - 1).T
     skin = tuple(int(value) for value in np.median(rgb[y, x], axis=0))
     along, beside = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     at = face.points[[13, 14], :2].mean(0) - high * (0.24 * along - 0.25 * beside)
     picture, inside = drawn_hand(rgb, (at[0], at[1]), high, degrees, skin, shown=(0,))
-    return picture, hidden_lips(face, inside), float(inside.sum()) / face.brow_to_chin_px**2
+    wrist = at - 0.5 * high * along
+    whole = ((wrist > 0) & (wrist < rgb.shape[1::-1])).all()
+    place = f"one drawn finger, palm {'in the picture' if whole else 'cut off'}"
+    return place, picture, hidden_lips(face, inside), float(inside.sum()) / face.brow_to_chin_px**2
 
 
 def hidden_lips(face: Face, alpha: np.ndarray) -> float:
