@@ -41,8 +41,8 @@ _SEARCH = 3.0
 they take a fifth to a half of it. Twice 192 px of it are kept: the hand mesh needs no more."""
 _PALM_SCORE = 0.5
 _HAND_SCORE = 0.75
-"""Neither network is enough: the detector takes chins for palms up to 0.80, the mesh is sure of 0.44 of those at most, but
-up to 0.88 of what the detector doubts. Of 19 in 20 hands that the detector finds before a mouth it is sure by 0.94."""
+"""Neither network is enough: the detector takes chins for palms up to 0.80, and the mesh is sure of those by 0.44 at
+most, but by up to 0.88 of what the detector doubts. Of 19 in 20 hands found before a mouth it is sure by 0.94."""
 _MESH_CROP, _MESH_SHIFT = 2.6, 0.5
 """The hand mesh wants a square this many times as wide as the palm, moved by this share of it towards the fingers."""
 _MOST_HANDS = 4
