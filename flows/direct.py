@@ -6,12 +6,13 @@ nothing half-written, because every result is written beside and renamed.
 
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 from flows.logs import about
@@ -53,12 +54,17 @@ class Direct:
         self._pool = Pool(settings, wiring.quality, self.num_workers)
 
     def __enter__(self) -> Self:
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop.set()
+        if signal.getsignal(signal.SIGINT) == self._interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self._pool.close(stop=error is not None)
 
     def __call__(self, stage: Stage, *values: Any) -> Any:
@@ -93,7 +99,7 @@ class Direct:
         done: dict[str, Any] = {}
 
         def one(name: str) -> None:
-            if self.stop.is_set():
+            if self.is_stopped:
                 raise Stopped
             try:
                 done[name] = self._tried(stage, work[name], policy, tally, line.part(len(done), len(work)))
@@ -126,6 +132,19 @@ class Direct:
                 call.cancel()
             raise
 
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-C. Its exception is lost where it meets a `__del__` or a callback: the request to stop is not.
+
+        Nothing with a lock is touched here, since the main thread may hold it.
+        """
+        self._pool.request_stop()
+        signal.default_int_handler(number, frame)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody asked for the end."""
+        return self.stop.is_set() or self._pool.is_stopped
+
     def request_stop(self) -> None:
         """Work under way ends at its next look at `watch`, and none begins."""
         self.stop.set()
@@ -133,7 +152,7 @@ class Direct:
 
     def once(self, stage: Stage, values: tuple[Any, ...], tally: Tally, line: Line | None = None) -> Any:
         """One attempt at one call, or what is remembered of it, which `tally` then counts."""
-        if self.stop.is_set():
+        if self.is_stopped:
             raise Stopped
         known = recall(stage, values, self.wiring.workspace)
         if known is not None:
@@ -153,7 +172,7 @@ class Direct:
 
     def _watch(self, line: Line | None) -> Watch:
         def watch(done: float, total: float) -> None:
-            if self.stop.is_set():
+            if self.is_stopped:
                 raise Stopped
             if line is not None:
                 line(done, total)
@@ -166,7 +185,7 @@ class Direct:
             try:
                 return self.once(stage, values, tally, line)
             except Exception as error:
-                if attempt == policy.retries or not may_pass(error) or self.stop.is_set():
+                if attempt == policy.retries or not may_pass(error) or self.is_stopped:
                     raise
                 tally.retries += 1
                 log.warning("%s failed and is tried again: %s", policy.title, error)

@@ -28,7 +28,7 @@ from flows.estimate import Past, Quote, factor_of, known, learn, quote
 from flows.render_shots import NO_HEARTBEAT, REFUSED, STORE
 from flows.shards import MAX_ATTEMPTS, Shard, deal, without
 from flows.waiting import LOOK_SECONDS, end_lost, ended, online, patiently
-from s2v_model.contract import Traits
+from s2v_model.contract import Stopped, Traits
 from tasks.domain.editing import Clip, Shot
 from tasks.domain.errors import EngineError, SettingsError
 from tasks.formats.canonical import digest
@@ -169,7 +169,7 @@ class Distribution:
                 if not waiting:
                     self.failures.append(self._over_budget(queued))
                     return
-                time.sleep(self._poll_seconds)
+                self._pause()
                 if time.monotonic() - looked > LOOK_SECONDS:
                     end_lost(tuple(waiting), self.pool, client, self._poll_seconds)
                     looked = time.monotonic()
@@ -187,11 +187,17 @@ class Distribution:
         except BaseException as error:
             # A worker that is stopped ends this process too: its shards go on, and whoever follows takes them over.
             is_cancelled = self._is_cancelled(client)
-            if is_cancelled or isinstance(error, KeyboardInterrupt | EngineError):
+            if is_cancelled or isinstance(error, KeyboardInterrupt | Stopped | EngineError):
                 self._cancel(tuple(waiting), client)
             if is_cancelled and self.producing is not None:
                 client.set_flow_run_state(self.producing, Cancelled(message="Cancelled by hand."), force=True)
             raise
+
+    def _pause(self) -> None:
+        """Between two looks. Raises Stopped."""
+        time.sleep(self._poll_seconds)
+        if self.direct.is_stopped:
+            raise Stopped
 
     def _is_affordable(self, entry: _Waiting, waiting: Iterable[_Waiting]) -> bool:
         """Whether the budget bears one more shard, with all that is under way."""

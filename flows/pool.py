@@ -82,6 +82,11 @@ class Pool:
         """Tell the workers to end; `close` waits for them."""
         self._stop.value = 1
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether they were told to."""
+        return bool(self._stop.value)
+
     def close(self, *, stop: bool = False) -> None:
         """Wait for the workers to end; with `stop`, at once."""
         if stop:

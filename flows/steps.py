@@ -24,6 +24,7 @@ from flows.memory import identity
 from flows.policy import BACKOFF_SECONDS, POLICY, Policy, Stage, may_pass
 from flows.record import Tally
 from flows.report import Reports, shot_rows
+from s2v_model.contract import Stopped
 from tasks.domain.editing import Clip, Shot
 from tasks.domain.errors import EngineError
 
@@ -149,6 +150,8 @@ class Steps:
                 begun = [ordered.submit(labels[name], name) for name in order]
                 for num_done, future in enumerate(as_completed(begun), 1):
                     future.result(raise_on_failure=not lenient)
+                    if self.direct.is_stopped:
+                        raise Stopped
                     self.reports.progress(num_done / len(order))
             else:
                 for name in work:

@@ -6,10 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flows.direct import Direct
 from flows.settings import Settings
+from s2v_model.contract import Stopped
 from tests.productions import TinyWiring, produce, substance, write_episode
 
 ROOT = Path(__file__).parents[2]
@@ -57,3 +60,25 @@ def test_an_interrupted_command_says_so(tmp_path: Path) -> None:
     assert "interrupted" in errors
     assert "Traceback" not in errors
     assert not (tmp_path / "s" / "programmes").exists()
+
+
+class Forgetful:
+    """Interrupts this process where Python forgets the exception: in the end of an object's life."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_is_not_lost_with_its_exception(tmp_path: Path) -> None:
+    """Python drops a KeyboardInterrupt that is raised in a `__del__`: the run ends all the same, at its next look."""
+    wiring = TinyWiring(Settings(store=f"file:{tmp_path / 'store'}"))
+
+    def forgetful(direct: Direct) -> Any:
+        Forgetful()
+        return direct
+
+    with pytest.raises(Stopped):
+        produce(write_episode(tmp_path), wiring, make_run=forgetful)
+    assert not (tmp_path / "store" / "programmes").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
