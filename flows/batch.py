@@ -202,7 +202,7 @@ def produce_order(
         alone = wiring.settings.model_copy(update={"workers": 1})  # rows share the cores, not clips
         with about(episode=episode.id), Direct(alone, wiring, Silent(), record) as direct:
             programmes = production(episode, choices_for(episode, wiring), make_run(direct, episode.id))
-        made = published(programmes, record, wiring.workspace)
+        made = published(programmes, record, wiring)
     except InputError as error:
         return _wrong(order.id, error)
     except PipelineError as error:

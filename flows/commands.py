@@ -64,7 +64,7 @@ def produce_directly(episode: Episode, settings: Settings, progress: Progress) -
         choices = choices_for(episode, wiring)
         with about(episode=episode.id), Direct(settings, wiring, progress, record) as run:
             programmes = production(episode, choices, run)
-        return published(programmes, record, wiring.workspace)
+        return published(programmes, record, wiring)
     finally:
         wiring.close()
 

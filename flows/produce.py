@@ -20,8 +20,8 @@ from flows.forms import AS_WRITTEN, EpisodeForm
 from flows.logs import about
 from flows.pipeline import production
 from flows.progress import Silent
-from flows.record import Record, published
-from flows.report import LINK_SECONDS, log_run
+from flows.record import Record, published, shown_at
+from flows.report import log_run
 from flows.settings import Settings, load_settings
 from flows.status import TAG
 from flows.steps import Steps
@@ -31,6 +31,7 @@ from tasks.domain.editing import Programme
 from tasks.domain.episode import Episode
 from tasks.domain.errors import PipelineError
 from tasks.engines.stores import Store
+from tasks.review import web_address
 
 
 def run_name() -> str:
@@ -89,8 +90,8 @@ def _produced(episode: Episode, settings: Settings, budget_gpu_s: float | None) 
         with Direct(settings, wiring, Silent(), record) as direct:
             steps = Steps(direct, episode.id, budget_gpu_s=budget_gpu_s)
             programmes = production(episode, choices, steps)
-        document = published(programmes, record, wiring.workspace)
-        links = _links(programmes, wiring.store)
+        document = published(programmes, record, wiring)
+        links = _links(programmes, record, wiring.store)
         steps.reports.done(episode.title, document, record.as_document(), settings.gpu_hour_price, links)
         for made in (document, *document["others"]):
             announce_programme(episode.id, made, settings)
@@ -99,11 +100,19 @@ def _produced(episode: Episode, settings: Settings, budget_gpu_s: float | None) 
         wiring.close()
 
 
-def _links(programmes: Sequence[Programme], store: Store) -> list[tuple[str, str]]:
-    """(name, address) of every delivered file that a browser can open; a folder's cannot, from a page of the web."""
-    named = [(output.name, f"{made.folder}/{output.name}") for made in programmes for output in made.outputs]
-    links = [(name, store.link(key, LINK_SECONDS)) for name, key in named]
-    return [(name, address) for name, address in links if address.startswith(("http://", "https://"))]
+def _links(programmes: Sequence[Programme], record: Record, store: Store) -> list[tuple[str, str]]:
+    """(name, address) of the review pages and of every delivered file; of a folder, paths of the pages alone.
+
+    A browser opens no file of a folder from a page of the web.
+    """
+    several = len(record.pages) > 1
+    pages = [(f"Review page {key.split('/')[1]}" if several else "Review page", key) for key in record.pages]
+    files = [(output.name, f"{made.folder}/{output.name}") for made in programmes for output in made.outputs]
+    links = [(name, web_address(store, key)) for name, key in files]
+    return [
+        *((name, shown_at(store, key)) for name, key in pages),
+        *((name, address) for name, address in links if address is not None),
+    ]
 
 
 def produce_recorded(
