@@ -17,6 +17,7 @@ import pytest
 
 from tests.cluster import children, until
 from tests.episodes import small_episode
+from tests.reading import read_page
 from tests.receiver import Receiver
 from tests.servers import PrefectServer, S3Server, end, free_ports
 
@@ -169,9 +170,9 @@ def test_a_run_shows_what_came_of_it(room: Room, by_event: dict[str, Any]) -> No
     (progress,) = room.artifacts("event-progress")
     (table,) = room.artifacts("event-shots")
     (said,) = room.artifacts("event")
-    (link,) = room.artifacts("event-16x9-en-mp4")
+    links = [room.artifacts(key) for key in ("event-16x9-en-mp4", "event-review-page")]
     rows = json.loads(table["data"])
-    address = link["data"].partition("](")[2].rstrip(")")
+    address, review = (link["data"].partition("](")[2].rstrip(")") for (link,) in links)
 
     assert progress["data"] == 100
     assert [(row["speaker"], row["clip"]) for row in rows] == [("anna", "rendered"), ("ben", "rendered")]
@@ -179,6 +180,10 @@ def test_a_run_shows_what_came_of_it(room: Room, by_event: dict[str, Any]) -> No
     assert "2 shots, 2 rendered, 0 reused" in said["data"]
     with urllib.request.urlopen(address, timeout=30) as answer:
         assert answer.read(12)[4:8] == b"ftyp"
+    assert f"[Review page](<{review}>)" in said["data"]
+    with urllib.request.urlopen(review, timeout=30) as answer:
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "2 rendered" in read_page(answer.read().decode()).text
 
 
 def test_a_programme_is_told_and_told_again(room: Room, by_event: dict[str, Any]) -> None:
