@@ -6,11 +6,14 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect import flow, tags
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 from prefect.runtime.flow_run import get_parameters as parameters
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.choices import choices_for
@@ -45,7 +48,7 @@ def run_name() -> str:
 
 
 def tell_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """A run that has ended without a programme, by itself or with its process, is told to webhooks."""
+    """A run that has ended without a programme is told to webhooks."""
     settings, form = load_settings(), EpisodeForm.model_validate(flow_run.parameters["episode"])
     try:
         name = _opened(form, settings).id
@@ -61,7 +64,6 @@ def tell_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> 
     flow_run_name=run_name,
     persist_result=False,
     on_failure=[tell_failure],
-    on_crashed=[tell_failure],
 )
 def produce(episode: EpisodeForm) -> dict[str, Any]:
     """Make the programmes of an episode file.
@@ -75,6 +77,22 @@ def produce(episode: EpisodeForm) -> dict[str, Any]:
     opened = _opened(episode, settings)
     with about(episode=opened.id):
         return _produced(opened, settings, episode.budget_gpu_s or None)
+
+
+@flow(name="tell_of_loss", persist_result=False)
+def tell_of_loss(run: str) -> State[Any]:
+    """Tell a receiver of a production that has lost its process or its machine: nobody is left there who could.
+
+    Args:
+        run: The flow run, as events call it. One that is no longer Crashed was only taken for dead.
+
+    """
+    with get_client(sync_client=True) as client:
+        lost = client.read_flow_run(UUID(run.rpartition(".")[2]))
+    if lost.state is None or not lost.state.is_crashed():
+        return Completed(message=f"{lost.name} goes on.")
+    tell_failure(produce, lost, lost.state)
+    return Completed(message=f"{lost.name} is lost.")
 
 
 def _opened(form: EpisodeForm, settings: Settings) -> Episode:
