@@ -47,6 +47,10 @@ log = logging.getLogger(__name__)
 
 SUMMARY_EVERY_SECONDS = 30.0
 """A batch that is killed leaves a summary no older than this."""
+_COLUMNS = (
+    *("id", "state", "programme", "shots", "rendered", "reused", "stills", "seconds", "finished"),
+    *("deadline", "late", "error"),
+)
 _FORMULA = ("=", "+", "-", "@", "\t")
 
 
@@ -221,6 +225,7 @@ def produce_order(
         shots=sum(one["shots"] for one in (made, *made["others"])),
         rendered=sum(one["rendered"] for one in (made, *made["others"])),
         reused=sum(one["reused"] for one in (made, *made["others"])),
+        stills=sum(one["stills"] for one in (made, *made["others"])),
         seconds=round(time.monotonic() - started, 3),
         finished=_now(),
         others=tuple(one["programme"] for one in made["others"]),
@@ -368,11 +373,10 @@ def summary(batch: Batch, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a table that a spreadsheet opens without taking any cell for a formula."""
     out = io.StringIO()
-    columns = ("id", "state", "programme", "shots", "rendered", "reused", "seconds", "finished", "deadline", "late")
     writer = csv.writer(out)
-    writer.writerow((*columns, "error"))
+    writer.writerow(_COLUMNS)
     for row in rows:
-        writer.writerow([_cell(row[column]) for column in (*columns, "error")])
+        writer.writerow([_cell(row[column]) for column in _COLUMNS])
     return out.getvalue()
 
 
