@@ -29,7 +29,7 @@ from flows.logs import about
 from flows.pipeline import Run, production
 from flows.pool import Pool
 from flows.progress import Silent
-from flows.record import Record, published
+from flows.record import Record, published, shown_at
 from flows.settings import Settings
 from flows.wiring import Wiring
 from s2v_model.contract import Stopped, Watch
@@ -49,7 +49,7 @@ SUMMARY_EVERY_SECONDS = 30.0
 """A batch that is killed leaves a summary no older than this."""
 _COLUMNS = (
     *("id", "state", "programme", "shots", "rendered", "reused", "stills", "seconds", "finished"),
-    *("deadline", "late", "error"),
+    *("deadline", "late", "review", "error"),
 )
 _FORMULA = ("=", "+", "-", "@", "\t")
 
@@ -229,6 +229,7 @@ def produce_order(
         seconds=round(time.monotonic() - started, 3),
         finished=_now(),
         others=tuple(one["programme"] for one in made["others"]),
+        review=shown_at(wiring.store, record.pages[0]) if record.pages else "",
     )
 
 

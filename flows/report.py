@@ -179,7 +179,7 @@ def summary(
     for made in (document, *document["others"]):
         lines.append(f"* programme: {_place(made['programme'])}")
         lines.append(f"  ({made['shots']} shots, {made['rendered']} rendered, {made['reused']} reused)")
-    lines += [_link(name, address) for name, address in links]
+    lines += [f"* {linked(name, address)}" for name, address in links]
     lines += ["", "| what | how much |", "| --- | --- |"]
     lines.append(f"| seconds | {document['seconds']:.1f} |")
     lines.append(f"| CPU seconds | {document['cpu_seconds']:.1f} |")
@@ -192,10 +192,11 @@ def summary(
     return "\n".join(lines) + "\n"
 
 
-def _link(name: str, address: str) -> str:
+def linked(name: str, address: str) -> str:
+    """A link, as Markdown, where the address is on the web; else the name with the path, "" where there is none."""
     if _is_web(address):
-        return f"* [{escaped(name)}](<{address}>)"
-    return f"* {escaped(name)}: {_place(address)}"
+        return f"[{escaped(name)}](<{address}>)"
+    return f"{escaped(name)}: {_place(address)}" if address else ""
 
 
 def _place(uri: str) -> str:

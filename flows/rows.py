@@ -25,7 +25,7 @@ from prefect.states import Cancelling, Completed, Failed
 
 from flows.batch import Batch, produce_order
 from flows.progress import unwatched
-from flows.report import escaped, log_run
+from flows.report import escaped, linked, log_run
 from flows.settings import Settings, load_settings
 from flows.shards import MAX_ATTEMPTS
 from flows.steps import Steps
@@ -168,6 +168,7 @@ class ServerRows:
                 "id": row["id"],
                 "state": told_state(row["state"], row["stills"]),
                 **{key: row[key] for key in ("programme", "shots", "rendered")},
+                "review": linked("review page", row["review"]),
                 "error": escaped(row["error"]),  # a cell is Markdown
             }
             for row in rows

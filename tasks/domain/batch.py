@@ -63,6 +63,8 @@ class Outcome:
     error: str = ""
     others: tuple[str, ...] = ()
     """Programmes in further languages."""
+    review: str = ""
+    """Where its review page is: a path, or an address that holds for a week."""
 
 
 def told_state(state: str, stills: int) -> str:

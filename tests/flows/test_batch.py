@@ -23,6 +23,7 @@ from tasks.domain.batch import Order, told_state
 from tasks.domain.errors import EngineError, EngineMissing, EpisodeError
 from tests.fakes import FlatRenderer, MemoryStore
 from tests.productions import TinyWiring, write_episode
+from tests.reading import read_page
 
 TEMPLATE = """
 schema: episode/1
@@ -176,7 +177,9 @@ def test_a_row_with_stills_is_done_with_stills(
     _Told(1, False, Settings())(outcome)
 
     assert (outcome.state, outcome.shots, outcome.rendered, outcome.stills) == ("done", 2, 1, 1), outcome.error
-    assert next(csv.DictReader(io.StringIO(as_csv(document["rows"]))))["stills"] == "1"
+    row = next(csv.DictReader(io.StringIO(as_csv(document["rows"]))))
+    assert (row["stills"], Path(row["review"]).parent.parent) == ("1", Path(row["programme"]))
+    assert "1 rendered, 1 still" in read_page(Path(row["review"]).read_text()).text
     assert capsys.readouterr().err.startswith("1/1 a done with 1 still: 1 rendered, 0 reused")
     assert [told_state("done", number) for number in (0, 2)] == ["done", "done with 2 stills"]
 
