@@ -29,7 +29,7 @@ from flows.logs import about
 from flows.pipeline import Run, production
 from flows.pool import Pool
 from flows.progress import Silent
-from flows.record import Record, published
+from flows.record import Record, published, shown_at
 from flows.settings import Settings
 from flows.wiring import Wiring
 from s2v_model.contract import Stopped, Watch
@@ -47,6 +47,10 @@ log = logging.getLogger(__name__)
 
 SUMMARY_EVERY_SECONDS = 30.0
 """A batch that is killed leaves a summary no older than this."""
+_COLUMNS = (
+    *("id", "state", "programme", "shots", "rendered", "reused", "stills", "seconds", "finished"),
+    *("deadline", "late", "review", "error"),
+)
 _FORMULA = ("=", "+", "-", "@", "\t")
 
 
@@ -202,7 +206,7 @@ def produce_order(
         alone = wiring.settings.model_copy(update={"workers": 1})  # rows share the cores, not clips
         with about(episode=episode.id), Direct(alone, wiring, Silent(), record) as direct:
             programmes = production(episode, choices_for(episode, wiring), make_run(direct, episode.id))
-        made = published(programmes, record, wiring.workspace)
+        made = published(programmes, record, wiring)
     except InputError as error:
         return _wrong(order.id, error)
     except PipelineError as error:
@@ -221,9 +225,11 @@ def produce_order(
         shots=sum(one["shots"] for one in (made, *made["others"])),
         rendered=sum(one["rendered"] for one in (made, *made["others"])),
         reused=sum(one["reused"] for one in (made, *made["others"])),
+        stills=sum(one["stills"] for one in (made, *made["others"])),
         seconds=round(time.monotonic() - started, 3),
         finished=_now(),
         others=tuple(one["programme"] for one in made["others"]),
+        review=shown_at(wiring.store, record.pages[0]) if record.pages else "",
     )
 
 
@@ -368,11 +374,10 @@ def summary(batch: Batch, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a table that a spreadsheet opens without taking any cell for a formula."""
     out = io.StringIO()
-    columns = ("id", "state", "programme", "shots", "rendered", "reused", "seconds", "finished", "deadline", "late")
     writer = csv.writer(out)
-    writer.writerow((*columns, "error"))
+    writer.writerow(_COLUMNS)
     for row in rows:
-        writer.writerow([_cell(row[column]) for column in (*columns, "error")])
+        writer.writerow([_cell(row[column]) for column in _COLUMNS])
     return out.getvalue()
 
 

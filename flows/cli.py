@@ -220,11 +220,12 @@ def metrics() -> None:
 
 
 def _show(result: dict[str, Any], as_json: bool) -> None:
-    """One JSON document, or the lines under "text"."""
+    """One JSON document, or the lines under "text"; those under "aside" are for a person at a terminal alone."""
     if as_json:
-        print(json.dumps({key: value for key, value in result.items() if key != "text"}, ensure_ascii=False))
+        fields = {key: value for key, value in result.items() if key not in ("text", "aside")}
+        print(json.dumps(fields, ensure_ascii=False))
         return
-    for line in result["text"]:
+    for line in (*result["text"], *(result.get("aside", ()) if sys.stdout.isatty() else ())):
         print(line)
 
 

@@ -24,7 +24,7 @@ from flows.record import Record, published
 from flows.settings import Settings, load_settings, prefect_api_url
 from flows.wiring import Wiring, model_folder
 from s2v_model.contract import Cost, RendererMissing
-from tasks.domain.batch import Outcome
+from tasks.domain.batch import Outcome, told_state
 from tasks.domain.editing import Plan
 from tasks.domain.episode import Episode
 from tasks.domain.errors import SettingsError
@@ -64,7 +64,7 @@ def produce_directly(episode: Episode, settings: Settings, progress: Progress) -
         choices = choices_for(episode, wiring)
         with about(episode=episode.id), Direct(settings, wiring, progress, record) as run:
             programmes = production(episode, choices, run)
-        return published(programmes, record, wiring.workspace)
+        return published(programmes, record, wiring)
     finally:
         wiring.close()
 
@@ -109,6 +109,8 @@ def produce_table(
         wiring.close()
     where = wiring.store.address(summary_key(batch))
     counted = ", ".join(f"{number} {state}" for state, number in document["counts"].items() if number)
+    if with_stills := sum(outcome.stills > 0 for outcome in outcomes):
+        counted += f"; {with_stills} with stills"
     return {
         "ok": document["counts"]["done"] == len(outcomes),
         "summary": where,
@@ -140,7 +142,8 @@ class _Told:
         if not self._quiet:
             made = f"{outcome.rendered} rendered, {outcome.reused} reused, {outcome.seconds:.1f} s"
             said = made if outcome.state == "done" else outcome.error
-            sys.stderr.write(f"{self._done}/{self._total} {outcome.id} {outcome.state}: {said}\n")
+            state = told_state(outcome.state, outcome.stills)
+            sys.stderr.write(f"{self._done}/{self._total} {outcome.id} {state}: {said}\n")
 
     def _announce(self, outcome: Outcome) -> None:
         announce = import_module("flows.webhooks").announce_outcome

@@ -24,7 +24,7 @@ from flows.record import Record, Tally
 from flows.settings import Settings
 from flows.wiring import Wiring
 from s2v_model.contract import Stopped
-from tasks.domain.editing import Shot
+from tasks.domain.editing import Clip, Shot
 from tasks.domain.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -167,7 +167,10 @@ class Direct:
                 engines = self.wiring.supply(stage)
                 result = stage(*values, **engines, **watch_for(stage, self._watch(line)))
             remember(stage, values, result, self.wiring.workspace)
-            log.info("%s: %.1f s", POLICY[stage].title, time.monotonic() - began)
+            took = time.monotonic() - began
+            if isinstance(result, Clip):
+                tally.clips[result.fingerprint] = took
+            log.info("%s: %.1f s", POLICY[stage].title, took)
         return result
 
     def _watch(self, line: Line | None) -> Watch:

@@ -25,6 +25,7 @@ from prefect.tasks import Task
 
 from flows.direct import Direct
 from flows.estimate import Past, Quote, factor_of, known, learn, quote
+from flows.places import num_places
 from flows.render_shots import NO_HEARTBEAT, REFUSED, STORE
 from flows.shards import MAX_ATTEMPTS, Shard, deal, without
 from flows.waiting import LOOK_SECONDS, end_lost, ended, online, patiently
@@ -141,8 +142,9 @@ class Distribution:
         return [shard for shard in (*dealt, *added) if any(shot.fingerprint in open_ for shot in shard.shots)]
 
     def _num_workers(self, client: SyncPrefectClient) -> int:
+        """GPUs of the pool's workers that are there."""
         with suppress(ObjectNotFound):
-            return max(1, len(online(self.pool, client)))
+            return max(1, sum(num_places(name) for name in online(self.pool, client)))
         raise self._not_deployed()
 
     def _not_deployed(self) -> SettingsError:

@@ -86,7 +86,9 @@ def plans(episode: Episode, choices: Choices, run: Run) -> list[tuple[Plan, Cast
     made = []
     for language in (episode.language, *episode.languages):
         dialogue, cast = heard(episode, material, portraits, language, choices, run)
-        for warning in dict.fromkeys((*cast.warnings, *dialogue.warnings)):
+        # With the cast they reach the programme, and whoever looks it over.
+        cast = replace(cast, warnings=tuple(dict.fromkeys((*cast.warnings, *dialogue.warnings))))
+        for warning in cast.warnings:
             log.warning("%s", warning)
         made.append((run(tasks.plan.plan, dialogue, cast, episode, choices.renderer, choices.scenes), cast))
     return made

@@ -6,11 +6,14 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect import flow, tags
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 from prefect.runtime.flow_run import get_parameters as parameters
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.choices import choices_for
@@ -20,8 +23,8 @@ from flows.forms import AS_WRITTEN, EpisodeForm
 from flows.logs import about
 from flows.pipeline import production
 from flows.progress import Silent
-from flows.record import Record, published
-from flows.report import LINK_SECONDS, log_run
+from flows.record import Record, published, shown_at
+from flows.report import log_run
 from flows.settings import Settings, load_settings
 from flows.status import TAG
 from flows.steps import Steps
@@ -31,6 +34,7 @@ from tasks.domain.editing import Programme
 from tasks.domain.episode import Episode
 from tasks.domain.errors import PipelineError
 from tasks.engines.stores import Store
+from tasks.review import web_address
 
 
 def run_name() -> str:
@@ -44,7 +48,7 @@ def run_name() -> str:
 
 
 def tell_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """A run that has ended without a programme, by itself or with its process, is told to webhooks."""
+    """A run that has ended without a programme is told to webhooks."""
     settings, form = load_settings(), EpisodeForm.model_validate(flow_run.parameters["episode"])
     try:
         name = _opened(form, settings).id
@@ -60,7 +64,6 @@ def tell_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> 
     flow_run_name=run_name,
     persist_result=False,
     on_failure=[tell_failure],
-    on_crashed=[tell_failure],
 )
 def produce(episode: EpisodeForm) -> dict[str, Any]:
     """Make the programmes of an episode file.
@@ -76,6 +79,22 @@ def produce(episode: EpisodeForm) -> dict[str, Any]:
         return _produced(opened, settings, episode.budget_gpu_s or None)
 
 
+@flow(name="tell_of_loss", persist_result=False)
+def tell_of_loss(run: str) -> State[Any]:
+    """Tell a receiver of a production that has lost its process or its machine: nobody is left there who could.
+
+    Args:
+        run: The flow run, as events call it. One that is no longer Crashed was only taken for dead.
+
+    """
+    with get_client(sync_client=True) as client:
+        lost = client.read_flow_run(UUID(run.rpartition(".")[2]))
+    if lost.state is None or not lost.state.is_crashed():
+        return Completed(message=f"{lost.name} goes on.")
+    tell_failure(produce, lost, lost.state)
+    return Completed(message=f"{lost.name} is lost.")
+
+
 def _opened(form: EpisodeForm, settings: Settings) -> Episode:
     return open_episode(form.path, settings, None if form.quality == AS_WRITTEN else form.quality)
 
@@ -89,8 +108,8 @@ def _produced(episode: Episode, settings: Settings, budget_gpu_s: float | None) 
         with Direct(settings, wiring, Silent(), record) as direct:
             steps = Steps(direct, episode.id, budget_gpu_s=budget_gpu_s)
             programmes = production(episode, choices, steps)
-        document = published(programmes, record, wiring.workspace)
-        links = _links(programmes, wiring.store)
+        document = published(programmes, record, wiring)
+        links = _links(programmes, record, wiring.store)
         steps.reports.done(episode.title, document, record.as_document(), settings.gpu_hour_price, links)
         for made in (document, *document["others"]):
             announce_programme(episode.id, made, settings)
@@ -99,11 +118,19 @@ def _produced(episode: Episode, settings: Settings, budget_gpu_s: float | None) 
         wiring.close()
 
 
-def _links(programmes: Sequence[Programme], store: Store) -> list[tuple[str, str]]:
-    """(name, address) of every delivered file that a browser can open; a folder's cannot, from a page of the web."""
-    named = [(output.name, f"{made.folder}/{output.name}") for made in programmes for output in made.outputs]
-    links = [(name, store.link(key, LINK_SECONDS)) for name, key in named]
-    return [(name, address) for name, address in links if address.startswith(("http://", "https://"))]
+def _links(programmes: Sequence[Programme], record: Record, store: Store) -> list[tuple[str, str]]:
+    """(name, address) of the review pages and of every delivered file; of a folder, paths of the pages alone.
+
+    A browser opens no file of a folder from a page of the web.
+    """
+    several = len(record.pages) > 1
+    pages = [(f"Review page {key.split('/')[1]}" if several else "Review page", key) for key in record.pages]
+    files = [(output.name, f"{made.folder}/{output.name}") for made in programmes for output in made.outputs]
+    links = [(name, web_address(store, key)) for name, key in files]
+    return [
+        *((name, shown_at(store, key)) for name, key in pages),
+        *((name, address) for name, address in links if address is not None),
+    ]
 
 
 def produce_recorded(

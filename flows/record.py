@@ -6,12 +6,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+from flows.wiring import Wiring
 from tasks.domain.editing import Programme
-from tasks.domain.errors import EngineError
-from tasks.engines.workspace import Workspace
+from tasks.domain.errors import EngineError, StoreError
+from tasks.domain.reviewing import Account
+from tasks.engines.stores import Store
 from tasks.publish import add_record
+from tasks.review import add_review, web_address
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,10 @@ class Tally:
     """Items that could not be computed, though the run goes on."""
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    clips: dict[str, float | None] = field(default_factory=dict)
+    """Seconds that each clip took which was made for this call, by fingerprint; None where only its worker knows."""
+    lost: dict[str, str] = field(default_factory=dict)
+    """Why shots could not be rendered, by their ids."""
 
     @property
     def done(self) -> int:
@@ -43,6 +51,8 @@ class Record:
     tallies: list[Tally] = field(default_factory=list)
     started: float = field(default_factory=time.time)
     notes: dict[str, Any] = field(default_factory=dict)
+    pages: list[str] = field(default_factory=list)
+    """Keys of the review pages, that of the episode's own language first."""
 
     @contextmanager
     def tally(self, stage: str, items: int = 1) -> Iterator[Tally]:
@@ -60,6 +70,7 @@ class Record:
         """A shot that failed at every try, in a run that goes on: counted, and said. Returns the error."""
         log.warning("shot %s could not be rendered, its portrait stands still: %s", name, error)
         tally.failed += 1
+        tally.lost[name] = str(error)
         self.notes["stills"] = [*self.notes.get("stills", ()), {"shot": name, "error": str(error)}]
         return error
 
@@ -95,12 +106,14 @@ class Record:
         }
 
 
-def published(programmes: Sequence[Programme], record: Record, workspace: Workspace) -> dict[str, Any]:
-    """Put the run's record beside each programme, and say what was made: the document of `troupe produce`."""
-    document = record.as_document()
+def published(programmes: Sequence[Programme], record: Record, wiring: Wiring) -> dict[str, Any]:
+    """Put the run's record and review page beside each programme, and say what was made: of `troupe produce`."""
+    document, renders = record.as_document(), record.of("render")
+    accounts = [_account(record, document, tally, wiring) for tally in renders]
     made = []
-    for programme, tally in zip(programmes, record.of("render"), strict=True):
-        add_record(programme, record.run, document, workspace=workspace)
+    for programme, tally, account in zip(programmes, renders, accounts, strict=True):
+        page = _page(programme, account, programmes, record, wiring)
+        add_record(programme, record.run, {**document, "review": page}, workspace=wiring.workspace)
         made.append(
             {
                 "programme": programme.uri,
@@ -117,7 +130,45 @@ def published(programmes: Sequence[Programme], record: Record, workspace: Worksp
         "cpu_seconds": document["cpu_seconds"],
         "others": made[1:],
         "text": [one["programme"] for one in made],
+        "aside": [f"review: {shown_at(wiring.store, key)}" for key in record.pages],
     }
+
+
+def shown_at(store: Store, key: str) -> str:
+    """Where a person opens an object: on the web for a week, or a path."""
+    return web_address(store, key) or store.address(key)
+
+
+def _page(
+    programme: Programme, account: Account, programmes: Sequence[Programme], record: Record, wiring: Wiring
+) -> str | None:
+    """The page's file name beside the record. A programme that is there does not fail for want of a page about it."""
+    try:
+        key = add_review(programme, account, programmes, workspace=wiring.workspace, now=datetime.now(UTC))
+    except StoreError as error:
+        log.warning("%s has no review page of this run: %s", programme.uri, error)
+        return None
+    record.pages.append(key)
+    return key.rpartition("/")[2]
+
+
+def _account(record: Record, document: dict[str, Any], tally: Tally, wiring: Wiring) -> Account:
+    """What a person is told of the run, for the programme whose clips `tally` counts."""
+    gpu_seconds, price = float(document.get("gpu_seconds", 0.0)), wiring.settings.gpu_hour_price
+    quotes = document.get("quotes", ())
+    return Account(
+        run=record.run,
+        started=datetime.fromtimestamp(record.started, UTC),
+        quality=wiring.quality,
+        seconds=document["seconds"],
+        cpu_seconds=document["cpu_seconds"],
+        num_retries=document["retries"],
+        gpu_seconds=gpu_seconds,
+        expected_gpu_seconds=sum(quote["gpu_seconds"] for quote in quotes) if quotes else None,
+        cost=gpu_seconds / 3600 * price if price and gpu_seconds else None,
+        rendered=tuple(tally.clips.items()),
+        lost=tuple(tally.lost.items()),
+    )
 
 
 def _cpu_seconds() -> float:

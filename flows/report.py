@@ -36,8 +36,6 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
 _MAX_ROWS = 1000
 PROGRESS_SECONDS = 2.0
 """The server is told no more often: a clip may take milliseconds."""
-LINK_SECONDS = 7 * 24 * 3600
-"""The longest that S3 signs an address for."""
 RENDERED, REUSED, GPU_SECONDS = "troupe.rendered", "troupe.reused", "troupe.gpu_seconds"
 """Labels of a producing run: clips, and seconds."""
 
@@ -81,10 +79,12 @@ class Reports:
         gpu_hour_price: float,
         links: Sequence[tuple[str, str]],
     ) -> None:
-        """The summary of a run. links: (name, web address) of what was delivered."""
+        """The summary of a run. links: (name, web address or path) of what was delivered, and of the review pages."""
         text = summary(title, document, record, gpu_hour_price, links)
         self._made(create_markdown_artifact, markdown=text, key=self._key, description="What came out")
         for name, address in links:
+            if not _is_web(address):
+                continue
             key = f"{self._key}-{re.sub(r'[^a-z0-9]+', '-', name.casefold())}"
             self._made(create_link_artifact, address, link_text=name, key=key, description="Holds for a week")
         counted = {RENDERED: record["rendered"], REUSED: record["reused"]}
@@ -117,12 +117,12 @@ def _label_run(labels: Mapping[str, int | float]) -> None:
 
 
 def shot_rows(
-    shots: Sequence[Shot], clips: Sequence[Clip | EngineError], reused: frozenset[str], seconds: Mapping[str, float]
+    shots: Sequence[Shot], clips: Sequence[Clip | EngineError], rendered: Mapping[str, float | None]
 ) -> list[dict[str, Any]]:
     """A row for each shot: who, when, what was done, and what was measured.
 
-    clips: an error for a shot that is shown as a still. reused: fingerprints whose clips were in the store. seconds:
-    what rendering took here, by fingerprint; of others the expected seconds are shown, with a "~".
+    clips: an error for a shot that is shown as a still. rendered: seconds of the clips that were not in the store, by
+    fingerprint; where they are None, the expected seconds are shown, with a "~".
     """
     return [
         {
@@ -130,8 +130,8 @@ def shot_rows(
             "speaker": escaped(shot.speaker or ""),
             "from": _clock(shot.start_frame),
             "to": _clock(shot.end_frame),
-            "clip": _done(clip, reused),
-            "seconds": _spent(shot, reused, seconds),
+            "clip": _done(clip, rendered),
+            "seconds": _spent(shot, clip, rendered),
             "checks": _checks(clip),
             "fingerprint": shot.fingerprint[:12],
         }
@@ -139,10 +139,10 @@ def shot_rows(
     ]
 
 
-def _done(clip: Clip | EngineError, reused: frozenset[str]) -> str:
+def _done(clip: Clip | EngineError, rendered: Mapping[str, float | None]) -> str:
     if isinstance(clip, EngineError):
         return "still"
-    return "reused" if clip.fingerprint in reused else "rendered"
+    return "rendered" if clip.fingerprint in rendered else "reused"
 
 
 def _checks(clip: Clip | EngineError) -> str:
@@ -153,10 +153,10 @@ def _checks(clip: Clip | EngineError) -> str:
     return ", ".join((counted, *(f"{escaped(name)} {escaped(value)}" for name, value in clip.checks)))
 
 
-def _spent(shot: Shot, reused: frozenset[str], seconds: Mapping[str, float]) -> str:
-    if shot.fingerprint in reused:
+def _spent(shot: Shot, clip: Clip | EngineError, rendered: Mapping[str, float | None]) -> str:
+    if isinstance(clip, Clip) and clip.fingerprint not in rendered:
         return "0"
-    measured = seconds.get(shot.fingerprint)
+    measured = rendered.get(shot.fingerprint)
     return f"~{shot.cost_seconds:.1f}" if measured is None else f"{measured:.1f}"
 
 
@@ -179,7 +179,7 @@ def summary(
     for made in (document, *document["others"]):
         lines.append(f"* programme: {_place(made['programme'])}")
         lines.append(f"  ({made['shots']} shots, {made['rendered']} rendered, {made['reused']} reused)")
-    lines += [f"* [{escaped(name)}](<{address}>)" for name, address in links]
+    lines += [f"* {linked(name, address)}" for name, address in links]
     lines += ["", "| what | how much |", "| --- | --- |"]
     lines.append(f"| seconds | {document['seconds']:.1f} |")
     lines.append(f"| CPU seconds | {document['cpu_seconds']:.1f} |")
@@ -192,6 +192,17 @@ def summary(
     return "\n".join(lines) + "\n"
 
 
+def linked(name: str, address: str) -> str:
+    """A link, as Markdown, where the address is on the web; else the name with the path, "" where there is none."""
+    if _is_web(address):
+        return f"[{escaped(name)}](<{address}>)"
+    return f"{escaped(name)}: {_place(address)}" if address else ""
+
+
 def _place(uri: str) -> str:
     """Only web addresses become links."""
-    return f"<{uri}>" if re.fullmatch(r"https?://[^\s<>]+", uri) else f"`{uri.replace('`', '')}`"
+    return f"<{uri}>" if _is_web(uri) else f"`{uri.replace('`', '')}`"
+
+
+def _is_web(address: str) -> bool:
+    return re.fullmatch(r"https?://[^\s<>]+", address) is not None

@@ -25,14 +25,14 @@ from prefect.states import Cancelling, Completed, Failed
 
 from flows.batch import Batch, produce_order
 from flows.progress import unwatched
-from flows.report import escaped, log_run
+from flows.report import escaped, linked, log_run
 from flows.settings import Settings, load_settings
 from flows.shards import MAX_ATTEMPTS
 from flows.steps import Steps
 from flows.waiting import LOOK_SECONDS, end_lost, ended, patiently
 from flows.wiring import Wiring
 from s2v_model.contract import Stopped
-from tasks.domain.batch import Order, Outcome
+from tasks.domain.batch import Order, Outcome, told_state
 from tasks.domain.errors import SettingsError
 from tasks.formats.canonical import digest
 
@@ -63,6 +63,7 @@ def produce_row(row: str, order: str, store: str, attempt: int = 1) -> State[Any
     outcome = produce_order(found, Steps, wiring=_wired(store, found.quality), watch=unwatched)
     workspace.remember(_OUTCOME, digest([order, attempt]), outcome)
     made = f"{outcome.rendered} rendered, {outcome.reused} reused"
+    made += f", {outcome.stills} shown as a still" if outcome.stills else ""
     return Completed(message=made) if outcome.state == "done" else Failed(message=outcome.error)
 
 
@@ -163,8 +164,13 @@ class ServerRows:
     def report(self, batch: Batch, rows: list[dict[str, Any]]) -> None:
         """The summary as a table in the control room."""
         shown = [
-            {key: row[key] for key in ("id", "state", "programme", "shots", "rendered")}
-            | {"error": escaped(row["error"])}  # a cell is Markdown
+            {
+                "id": row["id"],
+                "state": told_state(row["state"], row["stills"]),
+                **{key: row[key] for key in ("programme", "shots", "rendered")},
+                "review": linked("review page", row["review"]),
+                "error": escaped(row["error"]),  # a cell is Markdown
+            }
             for row in rows
         ]
         with suppress(httpx.HTTPError, PrefectHTTPStatusError):

@@ -5,7 +5,6 @@ Values do not travel through Prefect: a task is given a label, and its result st
 Prefect's own caching and persistence stay off: the store is the one memory.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -36,8 +35,6 @@ class Steps:
         """episode: its id, by which runs in work pools are called. budget_gpu_s: what those may cost, for all of it."""
         self.direct, self.episode, self.budget_gpu_s = direct, episode, budget_gpu_s
         self.reports = Reports(episode)
-        self._reused: set[str] = set()
-        self._seconds: dict[str, float] = {}
 
     def __call__(self, stage: Stage, *values: Any) -> Any:
         """One task, called what the stage does."""
@@ -63,7 +60,7 @@ class Steps:
                 done |= dict(zip(own, clips, strict=True))
             if stage is tasks.render.render:
                 shots, clips = [shot for (shot,) in items], [done[place] for place in range(len(items))]
-                self.reports.shots(shot_rows(shots, clips, frozenset(self._reused), self._seconds))
+                self.reports.shots(shot_rows(shots, clips, tally.clips))
             return [done[place] for place in range(len(items))]
 
     def _pools(self, items: Sequence[tuple[Any, ...]]) -> dict[int, str]:
@@ -99,7 +96,7 @@ class Steps:
             notes["gpu_seconds"] = round(spent + away.gpu_seconds, 3)
             if away.quoted is not None:
                 notes["quotes"] = [*notes.get("quotes", ()), away.quoted.as_document()]
-            self._reused |= away.reused
+            tally.clips |= dict.fromkeys(away.clips.keys() - away.reused)
         return [
             away.clips.get(shot.fingerprint) or record.failed(tally, shot.id, EngineError(away.lost[shot.fingerprint]))
             for shot in shots
@@ -132,15 +129,11 @@ class Steps:
         def step(label: str, name: str) -> State:
             own = Tally(stage=stage.__name__)
             calls.append(own)
-            began = time.monotonic()
             try:
                 done[name] = self.direct.once(stage, work[name], own)
             except EngineError as error:
                 lost[name] = error
                 raise
-            self._seconds[name] = time.monotonic() - began
-            if own.remembered:
-                self._reused.add(name)
             return Completed(name="Reused", message="It was in the store.") if own.remembered else Completed()
 
         ordered = _as_task(step, policy)
@@ -163,6 +156,8 @@ class Steps:
             tally.remembered += len(items) - len(work) + sum(own.remembered for own in calls)
             tally.retries += max(0, len(calls) - len(work))
             tally.cpu_seconds += sum(own.cpu_seconds for own in calls)
+            for own in calls:
+                tally.clips |= own.clips
         for name in [name for name in work if name not in done]:  # only where lenient
             if not may_pass(lost[name]):
                 raise lost[name]

@@ -8,19 +8,20 @@ import logging
 import sys
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from prefect.automations import Automation
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import StateType
-from prefect.events.actions import ChangeFlowRunState
+from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.flows import Flow
 from prefect.types.entrypoint import EntrypointType
 
-from flows.produce import produce
+from flows.produce import produce, tell_of_loss
 from flows.render_shots import NO_HEARTBEAT, render_shots
 from flows.rows import produce_row
 from flows.settings import Settings, load_settings
@@ -37,6 +38,9 @@ CPU_POOL = "cpu"
 ZOMBIES = "End runs whose machine is gone"
 SILENCE_SECONDS = 90
 """Three heartbeats: a run that was silent for so long has lost its machine."""
+LOST = "Tell of productions that were lost"
+SURE_SECONDS = 30
+"""A run that was only taken for dead is revived within this (flows/distribute.py)."""
 _FINAL_EVENTS = ("Completed", "Failed", "Cancelled", "Crashed", "AwaitingRetry", "Refused")
 
 
@@ -45,6 +49,7 @@ ON_CPU: dict[Flow[Any, Any], str] = {
     watch_feed: "Makes each new episode of a podcast feed, once. Meant for a schedule.",
     watch_inbox: "Makes each new episode file of a folder or bucket, once. Meant for a schedule.",
     deliver_webhook: "Tells a receiver of a programme. Begun by other runs, not by hand.",
+    tell_of_loss: "Tells a receiver of a production whose machine is gone. Begun by an automation, not by hand.",
 }
 """Flows of the pool `cpu`, and what they are for."""
 
@@ -56,13 +61,16 @@ def deploy(settings: Settings, *, silence_seconds: float = SILENCE_SECONDS) -> N
         _pool(CPU_POOL, "process", {}, client)
         for pool in sorted({*settings.pools.values(), settings.batch.pool} - {CPU_POOL}):
             _pool(pool, WarmWorker.type, WarmWorker.get_default_base_job_template(), client)
-    for flow, description in ON_CPU.items():
-        _deployment(flow, CPU_POOL, description, starts.get(flow.name, Starts()))
+    made = {
+        flow: _deployment(flow, CPU_POOL, description, starts.get(flow.name, Starts()))
+        for flow, description in ON_CPU.items()
+    }
     by_batches = "Makes the programmes of one row of a table. Begun by `troupe batch`, not by hand."
     _deployment(produce_row, settings.batch.pool, by_batches, Starts())
     for pool in sorted(set(settings.pools.values())):
         _deployment(render_shots, pool, "Renders a shard of shots. Begun by producing runs, not by hand.", Starts())
-    _zombie_automation(silence_seconds)
+    _automation(_zombies(silence_seconds))
+    _automation(_losses(made[tell_of_loss]))
 
 
 def _pool(name: str, kind: str, template: dict[str, Any], client: SyncPrefectClient) -> None:
@@ -73,7 +81,7 @@ def _pool(name: str, kind: str, template: dict[str, Any], client: SyncPrefectCli
         log.info("work pool %s is there", name)
 
 
-def _deployment(flow: Flow[Any, Any], pool: str, description: str, starts: Starts) -> None:
+def _deployment(flow: Flow[Any, Any], pool: str, description: str, starts: Starts) -> UUID:
     # A module entry point: a file's would import the flow anew for each run, and load a second model.
     made: Any = flow.to_deployment(
         pool,
@@ -84,18 +92,19 @@ def _deployment(flow: Flow[Any, Any], pool: str, description: str, starts: Start
         schedules=list(starts.schedules),
         triggers=list(starts.triggers),
     )
-    deployment = made.apply()
+    deployment: UUID = made.apply()
     # Prefect renews the schedules that it is given, and leaves all others.
     kept = {schedule.slug for schedule in starts.schedules}
     with get_client(sync_client=True) as client:
         for schedule in client.read_deployment_schedules(deployment):
             if schedule.slug not in kept:
                 client.delete_deployment_schedule(deployment, schedule.id)
+    return deployment
 
 
-def _zombie_automation(silence_seconds: float) -> None:
+def _zombies(silence_seconds: float) -> Automation:
     """A run that had heartbeats and has none any more is Crashed; its producing run then begins another."""
-    wanted = Automation(
+    return Automation(
         name=ZOMBIES,
         description="A flow run without a heartbeat has lost its process or its machine.",
         trigger=EventTrigger(
@@ -109,8 +118,38 @@ def _zombie_automation(silence_seconds: float) -> None:
         ),
         actions=[ChangeFlowRunState(state=StateType.CRASHED, message=NO_HEARTBEAT)],
     )
+
+
+def _losses(teller: UUID) -> Automation:
+    """A production that crashed is told to webhooks: no hook runs where the process is gone."""
+    return Automation(
+        name=LOST,
+        description="A production whose process or machine was lost tells nobody itself.",
+        trigger=EventTrigger(
+            expect={"prefect.flow-run.Crashed"},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            match_related=ResourceSpecification(
+                {"prefect.resource.role": ["flow"], "prefect.resource.name": [produce.name]}
+            ),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Reactive,
+            threshold=1,
+        ),
+        actions=[
+            RunDeployment(
+                deployment_id=teller,
+                # `{{ flow_run.id }}` would be a UUID, which the server cannot put into a run's parameters.
+                parameters={"run": "{{ event.resource.id }}"},
+                schedule_after=timedelta(seconds=SURE_SECONDS),
+            )
+        ],
+    )
+
+
+def _automation(wanted: Automation) -> None:
+    """Bring the server's automation of that name to this."""
     try:
-        known: Any = Automation.read(name=ZOMBIES)
+        known: Any = Automation.read(name=wanted.name)
     except ValueError:
         wanted.create()
         return

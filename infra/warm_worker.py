@@ -23,6 +23,7 @@ from prefect.states import AwaitingRetry, Cancelled, Running
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from pydantic import Field
 
+from flows.places import worker_name
 from flows.settings import inherited, load_settings, visible_gpus
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ class WarmWorker(BaseWorker[WarmConfiguration, WarmVariables, WarmResult]):
         self.slots = [Slot(gpu, work_pool_name) for gpu in visible_gpus()]
         kwargs["limit"] = min(kwargs.get("limit") or len(self.slots), len(self.slots))
         super().__init__(work_pool_name, *args, **kwargs)
+        # The server keeps no more of a worker than its name: whoever deals shards reads there how many GPUs it has.
+        self.name = worker_name(self.name, kwargs["limit"])
         self._free: asyncio.Queue[Slot] = asyncio.Queue()
         self._drain_seconds = load_settings().production.drain_seconds
         self._asking: asyncio.Future[None] | None = None

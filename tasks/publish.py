@@ -66,6 +66,10 @@ def publish(
         uri=store.address(folder),
         folder=folder,
         num_shots=len(plan.shots),
+        plan=plan,
+        manifest=manifest,
+        checks=composition.checks,
+        warnings=cast.warnings,
         outputs=tuple(_delivered(output) for output in manifest.outputs),
     )
 

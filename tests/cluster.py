@@ -193,7 +193,8 @@ class Producing:
 
     def record(self) -> dict[str, Any]:
         """What the one run of its programme did."""
-        (key,) = [one.key for one in self.wiring.store.list(f"programmes/{self.name}/") if "/runs/" in one.key]
+        kept = [one.key for one in self.wiring.store.list(f"programmes/{self.name}/") if "/runs/" in one.key]
+        (key,) = [one for one in kept if one.endswith(".json")]
         return dict(json.loads(self.wiring.store.read(key) or b"{}"))
 
     def num_clips(self) -> int:

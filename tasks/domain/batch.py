@@ -54,6 +54,8 @@ class Outcome:
     shots: int = 0
     rendered: int = 0
     reused: int = 0
+    stills: int = 0
+    """Shots that could not be rendered and are shown as stills, where the episode allows it."""
     seconds: float = 0.0
     """Wall time of the row."""
     finished: str = ""
@@ -61,3 +63,10 @@ class Outcome:
     error: str = ""
     others: tuple[str, ...] = ()
     """Programmes in further languages."""
+    review: str = ""
+    """Where its review page is: a path, or an address that holds for a week."""
+
+
+def told_state(state: str, stills: int) -> str:
+    """How a row ended, to a person: "done with 2 stills" is not what "done" promises."""
+    return f"{state} with {stills} still{'' if stills == 1 else 's'}" if stills else state

@@ -57,6 +57,7 @@ class Cast:
     labels: tuple[tuple[str, tuple[str, ...]], ...]
     """(label of the source, cast keys): two keys for a joint label."""
     warnings: tuple[str, ...] = ()
+    """Part of nothing that is made."""
 
     def speaker(self, key: str) -> Speaker:
         """The speaker called `key`. Raises KeyError."""

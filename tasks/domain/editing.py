@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from tasks.domain.assets import Asset
 from tasks.domain.casting import Box, Portrait
+from tasks.domain.delivery import Manifest
 from tasks.domain.options import EngineId
 
 STILL = "still"
@@ -217,4 +218,12 @@ class Programme:
     folder: str
     """Its place in the store."""
     num_shots: int
+    plan: Plan
+    """What it was made by."""
+    manifest: Manifest
+    """What it says of itself."""
     outputs: tuple[Delivered, ...] = ()
+    checks: tuple[tuple[str, str], ...] = ()
+    """What was measured on the whole of it: (name, value)."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know who sends it out."""

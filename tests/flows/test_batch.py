@@ -5,20 +5,25 @@ import io
 import json
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from flows import direct
 from flows.batch import Batch, Outcome, Rows, as_csv, produce_order, read_orders, run_batch, summary, summary_key
 from flows.cli import main
+from flows.commands import _Told
 from flows.settings import Settings
 from flows.wiring import Wiring
-from s2v_model.contract import Stopped
-from tasks.domain.batch import Order
+from s2v_model.contract import Chunks, RenderError, Stopped, Take, UInt8Array, Watch
+from tasks.domain.batch import Order, told_state
 from tasks.domain.errors import EngineError, EngineMissing, EpisodeError
 from tests.fakes import FlatRenderer, MemoryStore
+from tests.productions import TinyWiring, write_episode
+from tests.reading import read_page
 
 TEMPLATE = """
 schema: episode/1
@@ -142,6 +147,41 @@ def test_an_interrupted_batch_leaves_a_summary() -> None:
     rows = list(csv.DictReader(io.StringIO((store.read(summary_key(batch)) or b"").decode())))
 
     assert [row["state"] for row in rows] == ["done", "done", "waiting", "waiting", "waiting"]
+
+
+class Poisoned(FlatRenderer):
+    """Renders one shot, and no other."""
+
+    num_left = 1
+
+    def frames(self, take: Take, *, watch: Watch, chunks: Chunks) -> Iterator[UInt8Array]:
+        """Frames of the first take."""
+        if not self.num_left:
+            raise RenderError("the card was lost")
+        self.num_left -= 1
+        yield from super().frames(take, watch=watch, chunks=chunks)
+
+
+def test_a_row_with_stills_is_done_with_stills(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a row's template allows stills, its outcome counts them, and nobody is told a bare "done"."""
+    monkeypatch.setattr(direct, "BACKOFF_SECONDS", (0.0,))
+    template = write_episode(tmp_path, script="ANNA: Hello, {{name}}.\nBEN: Hi.", render={"on_failure": "still"})
+    (tmp_path / "table.csv").write_text("id,name\na,Ada\n")
+    batch = read_orders(str(tmp_path / "table.csv"), str(template), None, Settings())
+    wiring = TinyWiring(Settings(store=f"file:{tmp_path / 'store'}", scratch=str(tmp_path / "scratch")))
+    wiring.__dict__["renderer"] = Poisoned()
+    outcome = produce_order(batch.orders[0], wiring=wiring, watch=lambda done, total: None)
+    document = summary(batch, [outcome])
+    _Told(1, False, Settings())(outcome)
+
+    assert (outcome.state, outcome.shots, outcome.rendered, outcome.stills) == ("done", 2, 1, 1), outcome.error
+    row = next(csv.DictReader(io.StringIO(as_csv(document["rows"]))))
+    assert (row["stills"], Path(row["review"]).parent.parent) == ("1", Path(row["programme"]))
+    assert "1 rendered, 1 still" in read_page(Path(row["review"]).read_text()).text
+    assert capsys.readouterr().err.startswith("1/1 a done with 1 still: 1 rendered, 0 reused")
+    assert [told_state("done", number) for number in (0, 2)] == ["done", "done with 2 stills"]
 
 
 def test_no_cell_of_the_summary_is_a_formula() -> None:

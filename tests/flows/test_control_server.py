@@ -17,11 +17,14 @@ import pytest
 
 from tests.cluster import children, until
 from tests.episodes import small_episode
+from tests.reading import read_page
 from tests.receiver import Receiver
 from tests.servers import PrefectServer, S3Server, end, free_ports
 
 pytestmark = pytest.mark.server
 ROOT = Path(__file__).parents[2]
+OURS = ["End runs whose machine is gone", "Tell of productions that were lost"]
+"""Automations that no file of schedules names."""
 
 
 @dataclass
@@ -134,7 +137,7 @@ def test_deploying_twice_is_deploying_once(room: Room) -> None:
     assert set(schedules) >= {"produce", "watch_feed", "watch_inbox", "deliver_webhook"}
     assert [(each["cron"], each["timezone"]) for each in schedules["watch_feed"]] == [("30 6 * * 1-5", "Europe/Rome")]
     assert len(schedules["watch_inbox"]) == 1
-    assert sorted(rules) == ["End runs whose machine is gone", "Produce an episode that is ready"]
+    assert sorted(rules) == [*OURS[:1], "Produce an episode that is ready", *OURS[1:]]
 
 
 def test_what_leaves_the_file_leaves_the_server(room: Room) -> None:
@@ -151,7 +154,7 @@ def test_what_leaves_the_file_leaves_the_server(room: Room) -> None:
 
     assert [each["slug"] for each in changed["watch_inbox"]["schedules"]] == ["night"]
     assert changed["watch_feed"]["schedules"] == []
-    assert rules == ["End runs whose machine is gone"]
+    assert sorted(rules) == OURS
     assert "Traceback" not in told
     assert "Asia/Nowhere" in told or "timezone" in told
     assert [each["slug"] for each in room.deployments()["watch_inbox"]["schedules"]] == ["inbox"]
@@ -169,9 +172,9 @@ def test_a_run_shows_what_came_of_it(room: Room, by_event: dict[str, Any]) -> No
     (progress,) = room.artifacts("event-progress")
     (table,) = room.artifacts("event-shots")
     (said,) = room.artifacts("event")
-    (link,) = room.artifacts("event-16x9-en-mp4")
+    links = [room.artifacts(key) for key in ("event-16x9-en-mp4", "event-review-page")]
     rows = json.loads(table["data"])
-    address = link["data"].partition("](")[2].rstrip(")")
+    address, review = (link["data"].partition("](")[2].rstrip(")") for (link,) in links)
 
     assert progress["data"] == 100
     assert [(row["speaker"], row["clip"]) for row in rows] == [("anna", "rendered"), ("ben", "rendered")]
@@ -179,6 +182,10 @@ def test_a_run_shows_what_came_of_it(room: Room, by_event: dict[str, Any]) -> No
     assert "2 shots, 2 rendered, 0 reused" in said["data"]
     with urllib.request.urlopen(address, timeout=30) as answer:
         assert answer.read(12)[4:8] == b"ftyp"
+    assert f"[Review page](<{review}>)" in said["data"]
+    with urllib.request.urlopen(review, timeout=30) as answer:
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "2 rendered" in read_page(answer.read().decode()).text
 
 
 def test_a_programme_is_told_and_told_again(room: Room, by_event: dict[str, Any]) -> None:
@@ -228,15 +235,51 @@ def test_a_failure_is_told_and_counted(room: Room, by_event: dict[str, Any]) -> 
 
 
 def test_a_run_whose_process_was_killed_is_told(room: Room, by_event: dict[str, Any]) -> None:
-    """SIGKILL in the middle: the run is Crashed, and the receiver hears of it from the worker."""
+    """SIGKILL in the middle: the run is Crashed, and the receiver hears of it."""
     assert room.worker is not None
-    lines = tuple(f"Line {number} of a talk that goes on for a while, and then some." for number in range(60))
-    is_ready(room, small_episode(room.folder / "killed", name="killed", lines=lines))
+    is_ready(room, a_long_one(room, "killed"))
     reached(room, "killed en", "RUNNING")
     for process in children(room.worker.pid):
         os.kill(process, signal.SIGKILL)
     reached(room, "killed en", "CRASHED")
     until(lambda: heard(room).get("killed") == "programme.failed", 150)
+
+
+def test_a_run_that_nobody_attends_is_told(room: Room, by_event: dict[str, Any]) -> None:
+    """A process without a worker is lost, and declared dead by an automation: told once; one that is alive is not."""
+    teller = room.deployments()["tell_of_loss"]["id"]
+    alive = {"parameters": {"run": f"prefect.flow-run.{by_event['id']}"}}
+    room.server.ask(f"/deployments/{teller}/create_flow_run", alive)
+    episode = a_long_one(room, "lost")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "produce", str(episode)],
+        env=room.server.environment(**room.settings),
+        cwd=room.folder,
+    )
+    lost = reached(room, "lost en", "RUNNING")
+    process.kill()
+    process.wait()
+    silent = {"type": "CRASHED", "message": "No heartbeat."}  # as the automation does
+    # SQLite may be busy for a moment.
+    until(lambda: bool(room.server.ask(f"/flow_runs/{lost['id']}/set_state", {"state": silent, "force": True})), 30)
+    until(lambda: heard(room).get("lost") == "programme.failed", 150)
+    until(lambda: {"lost en is lost.", "event en goes on."} <= told_by(room, teller), 150)
+
+    (told,) = (one for one in room.receiver.events() if one["data"]["episode"] == "lost")
+    assert (told["data"]["run"], told["data"]["error"]) == (lost["id"], "No heartbeat.")
+    assert heard(room)["event"] == "programme.published"
+
+
+def a_long_one(room: Room, name: str) -> Path:
+    """An episode that is being produced for a while."""
+    lines = tuple(f"Line {number} of a talk that goes on for a while, and then some." for number in range(60))
+    return small_episode(room.folder / name, name=name, lines=lines)
+
+
+def told_by(room: Room, deployment: str) -> set[str]:
+    """What the runs of a deployment say of themselves."""
+    runs = room.server.ask("/flow_runs/filter", {"deployments": {"id": {"any_": [deployment]}}})
+    return {str(run["state"]["message"]) for run in runs}
 
 
 def scraped(port: int) -> str:

@@ -39,7 +39,7 @@ def test_the_table_says_what_was_done_with_each_shot() -> None:
         replace(clip, fingerprint=shot.fingerprint) for shot, clip in zip(shots, some_clips(a_plan()), strict=False)
     ]
     size = [f"{clip.num_frames} frames 320x180" for clip in clips]
-    rows = shot_rows(shots, clips, frozenset(["b" * 64]), {"a" * 64: 3.21})
+    rows = shot_rows(shots, clips, {"a" * 64: 3.21})
     assert [(row["from"], row["to"], row["clip"], row["seconds"], row["checks"]) for row in rows] == [
         ("0:00.00", "0:01.05", "rendered", "3.2", f"{size[0]}, mouth 0.91"),
         ("0:01.05", "1:01.05", "reused", "0", f"{size[1]}, mouth 0.91"),
@@ -56,3 +56,11 @@ def test_the_summary_says_where_and_how_much() -> None:
     assert r"[16x9.en.mp4](<https://host/a.mp4?X=1&Y=2>)" in text
     assert "| GPU seconds | 1800.0 |\n| GPU seconds expected | 1700.0 |" in text
     assert "| cost | 1.25 |" in text
+
+
+def test_the_summary_names_pages_of_a_folder() -> None:
+    """A review page on the web is a link, one in a folder a path: a browser opens no file from a page of the web."""
+    links = [("Review page", "https://host/runs/1.html"), ("Review page x.it", "/store/programmes/x.it/1/runs/1.html")]
+    text = summary("Welcome", DOCUMENT, {}, 0.0, links)
+    assert "* [Review page](<https://host/runs/1.html>)" in text
+    assert r"* Review page x.it: `/store/programmes/x.it/1/runs/1.html`" in text

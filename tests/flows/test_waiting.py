@@ -10,6 +10,7 @@ import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Pending, Running, State
 
+from flows.distribute import Distribution
 from flows.waiting import end_lost, patiently
 from tasks.domain.errors import StoreError
 
@@ -80,3 +81,14 @@ def test_what_is_away_is_waited_for() -> None:
     answers.append(refused(404))
     with pytest.raises(httpx.HTTPStatusError):
         patiently(ask, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("names", "num_workers"), [((), 1), (("a",), 1), (("a", "b"), 2), (("a (4 GPUs)", "b", "c (2 GPUs)"), 7)]
+)
+def test_shards_are_dealt_to_gpus_not_to_machines(names: tuple[str, ...], num_workers: int) -> None:
+    """A worker counts as often as it has GPUs; where none is there yet, one is reckoned with."""
+    nothing: Any = None
+    server: Any = Server([], *names)
+    away = Distribution(direct=nothing, pool="gpu", traits=nothing, episode="e")
+    assert away._num_workers(server) == num_workers

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.settings import Batches
 from infra.running import SERVER_ENVIRONMENT, WORKER_ENVIRONMENT
 from tests.databases import production_settings
 
@@ -190,7 +191,37 @@ def test_every_pod_is_confined() -> None:
         assert {"cpu", "memory"} <= set(container["resources"]["limits"]), name
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
 
-    assert {name for name, _ in found} == {"worker-cpu", "worker-gpu", "job-template"}
+    assert {name for name, _ in found} == {"worker-cpu", "worker-gpu", "metrics", "job-template"}
+
+
+def test_every_pool_has_a_worker() -> None:
+    """In Compose and on Kubernetes: those of renderers, that of flows, and that of a batch's rows."""
+    pools = {*json.loads(compose()["deployments"]["environment"][POOLS]).values(), "cpu", Batches().pool}
+    (kustomized,) = documents(INFRA / "k8s/kustomization.yaml")
+    (named,) = [
+        each.partition("=")[2]
+        for each in kustomized["configMapGenerator"][0]["literals"]
+        if each.startswith(f"{POOLS}=")
+    ]
+    assert {*json.loads(named).values(), "cpu", Batches().pool} == pools
+    composed = [service["command"] for name, service in compose().items() if name.startswith("worker-")]
+    workers = [pod["containers"][0]["command"] for name, pod in pods() if name.startswith("worker-")]
+    for commands in (composed, workers):
+        assert {command[command.index("--pool") + 1] for command in commands} == pools
+
+
+def test_metrics_are_scraped_by_whom_the_label_admits() -> None:
+    """The port is the one that `troupe metrics` listens at; the one way in is from namespaces with a label."""
+    pod, service, admitted = documents(INFRA / "k8s/metrics.yaml")
+    (container,) = pod["spec"]["template"]["spec"]["containers"]
+    (port,), (entry,) = container["ports"], admitted["spec"]["ingress"]
+    labels = pod["spec"]["template"]["metadata"]["labels"]
+    given = {each["name"]: each.get("value") for each in container["env"]}
+
+    assert given["TROUPE_METRICS__PORT"] == str(port["containerPort"]) == str(service["spec"]["ports"][0]["port"])
+    assert entry["ports"] == [{"protocol": "TCP", "port": port["containerPort"]}]
+    assert service["spec"]["selector"] == admitted["spec"]["podSelector"]["matchLabels"] == labels
+    assert list(entry["from"][0]) == ["namespaceSelector"]
 
 
 @pytest.mark.parametrize("folder", [INFRA / "k8s", INFRA / "k8s/gpu"], ids=lambda path: path.name)
