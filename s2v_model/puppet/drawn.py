@@ -15,8 +15,10 @@ from s2v_model.puppet.shape import Shape
 
 FloatArray = npt.NDArray[np.float64]
 
-_FLAT_LEVELS, _FLAT_SHARE = 5, 0.72
+_FLAT_LEVELS, _FLAT_SHARE = 5, 0.48
 """A drawing is flat where this share of the face varies by no more levels from pixel to pixel."""
+_FLAT_UNIT = 64
+"""Px between the eyes' corners at which that is judged: a photograph that is large enough varies little either."""
 OTHER_THAN_SKIN = 28
 _WHITE = 190
 _REACH = (0.60, 0.52)
@@ -57,9 +59,12 @@ def _face_mask(rgb: UInt8Array, points: FloatArray) -> UInt8Array:
 
 def is_flat_drawing(rgb: UInt8Array, points: FloatArray) -> bool:
     """Whether the face whose mesh is `points` (468, 3), px, is made of areas of one colour."""
-    face = _face_mask(rgb, points)
+    left, right = (points[index, :2] for index in mesh.EYE_CORNERS_OUTER)
+    scale = min(1.0, _FLAT_UNIT / max(float(np.linalg.norm(right - left)), 1.0))
+    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
+    face = _face_mask(np.asarray(small, np.uint8), points * scale)
     kernel = np.ones((3, 3), np.uint8)
-    range_of = cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(2)
+    range_of = cv2.subtract(cv2.dilate(small, kernel), cv2.erode(small, kernel)).max(2)
     inside = range_of[face > 0]
     return bool(inside.size) and float((inside <= _FLAT_LEVELS).mean()) > _FLAT_SHARE
 

@@ -38,6 +38,17 @@ def test_a_photograph_is_no_flat_drawing() -> None:
     assert find_drawn_eyes(photo, shape) is None
 
 
+def test_a_large_smooth_photograph_is_no_flat_drawing() -> None:
+    """Shaded softly and enlarged, so that neighbouring pixels hardly differ, a face is still no drawing."""
+    points, side = drawn_face(SIZE).points * [3, 3, 3], 3 * SIZE
+    down, across = np.mgrid[:side, :side]
+    waves = 190 + 50 * np.sin(across / 55) * np.sin(down / 55)
+    smooth = np.repeat(waves.astype(np.uint8)[..., None], 3, axis=2)
+
+    assert not is_flat_drawing(smooth, points)
+    assert is_flat_drawing(cv2.resize(drawn_portrait(SIZE), (side, side)), points)
+
+
 def test_the_lips_of_a_drawing_move_to_where_they_are_drawn() -> None:
     """A mesh whose mouth lies off the drawn one is bent onto it; eyes and outline stay."""
     portrait, points = drawn_portrait(SIZE), drawn_face(SIZE).points
