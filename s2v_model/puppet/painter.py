@@ -273,8 +273,8 @@ class Painter:
         """The shadow where closed lips meet."""
         unit = self._rig.shape.unit
         mask = np.zeros(target.shape[:2], np.uint8)
-        cv2.polylines(mask, [np.int32(line * 16)], False, 255, max(1, int(0.010 * unit)), cv2.LINE_AA, 4)
-        soft = cv2.GaussianBlur(mask, (0, 0), max(0.7, 0.008 * unit)).astype(np.float32)
+        cv2.polylines(mask, [np.int32(line * 16)], False, 255, max(1, int(0.006 * unit)), cv2.LINE_AA, 4)
+        soft = cv2.GaussianBlur(mask, (0, 0), max(0.7, 0.006 * unit)).astype(np.float32)
         alpha = (soft * np.float32(0.75 * strength / 255))[..., None]
         target[..., :3] = target[..., :3] * (1 - alpha) + self._rig.mouth.cavity * alpha
 

@@ -27,6 +27,9 @@ FloatArray = npt.NDArray[np.float64]
 TEXTURE_SCALE = 2
 """The picture is warped from twice its size: plain bilinear sampling then stays sharp."""
 
+_BARED, _PIT = 0.055, 0.45
+"""From this gap, relative, a smile has pits at its corners; they have less than this share of the lips' light."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rig:
@@ -159,6 +162,8 @@ def _healed(rgb: UInt8Array, shape: Shape, drawn: DrawnMouth | None) -> UInt8Arr
     mask = np.zeros(rgb.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.int32(outline * 16)], 255, cv2.LINE_AA, 4)
     size = max(1, int(0.030 * shape.unit) | 1)
+    if shape.gap > _BARED:
+        mask |= _pits(rgb, shape)
     if drawn is not None:
         # Nothing but the drawing's own lines: what is between them has one colour up to its edge.
         mask, size = drawn.slit, 5
@@ -168,6 +173,18 @@ def _healed(rgb: UInt8Array, shape: Shape, drawn: DrawnMouth | None) -> UInt8Arr
     healed = rgb.copy()
     healed[part] = cv2.inpaint(rgb[part], (mask[part] > 40).astype(np.uint8), 3, cv2.INPAINT_TELEA)
     return healed
+
+
+def _pits(rgb: UInt8Array, shape: Shape) -> UInt8Array:
+    """255 on the dark of a smile's corners, which the mesh counts as lips."""
+    outline = np.concatenate([shape.points[list(mesh.UPPER_OUTER), :2], shape.points[list(mesh.LOWER_OUTER[::-1]), :2]])
+    within = np.zeros(rgb.shape[:2], np.uint8)
+    cv2.fillPoly(within, [np.round(outline).astype(np.int32)], 255)
+    within = cv2.dilate(within, np.ones((max(1, int(0.05 * shape.unit)),) * 2, np.uint8))
+    light = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    if not within.any():
+        return within
+    return np.asarray(np.where(light < _PIT * float(np.median(light[within > 0])), within, 0), np.uint8)
 
 
 def _around(texture: UInt8Array, shape: Shape, ids: tuple[int, ...]) -> tuple[UInt8Array, tuple[int, int]]:

@@ -5,10 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.keep import pack, unpack
 from s2v_model.puppet.painter import Painter
 from s2v_model.puppet.pose import CHANNEL, rest
 from s2v_model.puppet.rig import Rig, build_rig
+from s2v_model.puppet.shape import measure
+from s2v_model.puppet.sheets import PARAMETERS, displacements
 from tests.faces import DrawnMatte, drawn_face, drawn_portrait
 
 SIZE = 320
@@ -66,6 +69,19 @@ def test_pressed_lips_stay_closed_whatever_the_jaw_did(rig: Rig) -> None:
     """At "m" nothing of the mouth's inside is seen."""
     lips = around(rig, 13, 14, reach=8)
     assert posed(rig, own=0, press=1.0, jaw=0.02)[lips].min() > 50
+
+
+def test_the_broadest_smile_shuts_from_corner_to_corner() -> None:
+    """Lips that gape as far aside as in the middle meet everywhere at "m"."""
+    points = drawn_face(SIZE).points.copy()
+    points[list(mesh.LOWER_INNER[2:-2]), 1] += 16
+    shape = measure(drawn_portrait(SIZE), points)
+    upper, lower = (sheet[PARAMETERS.index("press"), :, 1] for sheet in displacements(shape))
+    apart = shape.local[list(mesh.LOWER_INNER), 1] - shape.local[list(mesh.UPPER_INNER), 1]
+    left = apart + lower[list(mesh.LOWER_INNER)] - upper[list(mesh.UPPER_INNER)]
+
+    assert apart.max() > 0.08
+    assert left.max() < 0.006
 
 
 def test_a_blink_covers_the_eyes(rig: Rig) -> None:
