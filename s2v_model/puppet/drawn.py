@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from s2v_model.contract import UInt8Array
 from s2v_model.puppet import topology as mesh
+from s2v_model.puppet.drawn_lids import Lid
 from s2v_model.puppet.shape import Shape
 
 FloatArray = npt.NDArray[np.float64]
@@ -23,6 +24,10 @@ OTHER_THAN_SKIN = 28
 _WHITE = 190
 _REACH = (0.60, 0.52)
 """Half of the window about an eye's place in the mesh, relative."""
+_LINE_SHARE = 0.6
+"""Lines have less than this share of the skin's light."""
+_THINNEST, _THICKEST = 0.012, 0.045
+"""Of lids' lines, relative."""
 _WIDTHS, _HEIGHTS = (0.04, 0.75), (0.05, 0.70)
 
 
@@ -33,8 +38,7 @@ class DrawnEye:
     upper: FloatArray
     """(n, 2)."""
     lower: FloatArray
-    skin: tuple[float, float, float]
-    """The colour of lids, RGB."""
+    lid: Lid
 
 
 def find_drawn_eyes(rgb: UInt8Array, shape: Shape) -> tuple[DrawnEye, ...] | None:
@@ -93,7 +97,8 @@ def _eye(rgb: UInt8Array, shape: Shape, skin: FloatArray, ids: dict[str, tuple[i
             if hull:
                 outline, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
                 cv2.fillConvexPoly(mask, cv2.convexHull(np.concatenate(outline)), 1)
-            return _outline(mask, np.array([left, top]), shape, skin)
+            lid = _lid(part, mask, skin, shape.unit, is_ink=not hull)
+            return DrawnEye(*_rims(mask, np.array([left, top]), shape), lid)
     return None
 
 
@@ -121,11 +126,49 @@ def _eye_sized(width: float, height: float) -> bool:
     return _WIDTHS[0] < width < _WIDTHS[1] and _HEIGHTS[0] < height < _HEIGHTS[1] and height < 3 * width
 
 
-def _outline(mask: UInt8Array, corner: FloatArray, shape: Shape, skin: FloatArray) -> DrawnEye:
+def _rims(mask: UInt8Array, corner: FloatArray, shape: Shape) -> tuple[FloatArray, FloatArray]:
+    """The upper and the lower rim of `mask` along the face's own x: (n, 2) each, relative."""
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    rim = shape.to_local(np.concatenate(outlines)[:, 0] + corner)
+    # Three px wide, so that each has points of both rims, however the head is held.
+    edges = np.linspace(rim[:, 0].min(), rim[:, 0].max(), max(4, int(np.ptp(rim[:, 0]) * shape.unit / 3)))
+    which = np.abs(rim[:, 0, None] - edges).argmin(1)
+    rows = [(x, rim[which == k, 1]) for k, x in enumerate(edges)]
+    upper = np.array([(x, y.min()) for x, y in rows if len(y)])
+    lower = np.array([(x, y.max()) for x, y in rows if len(y)])
+    return upper, lower
+
+
+def _lid(part: UInt8Array, mask: UInt8Array, skin: FloatArray, unit: float, *, is_ink: bool) -> Lid:
+    """The skin's colour, and a line as dark and as thick as the eye's own upper line."""
+    heights = mask.sum(0)[mask.any(0)]
+    if is_ink:
+        line, thick = part[mask > 0], float(np.percentile(heights, 20))
+    else:
+        ring = cv2.dilate(mask, np.ones((2 * max(2, round(0.02 * unit)) + 1,) * 2, np.uint8)) - mask
+        light = part.max(2).astype(float)
+        dark = (ring > 0) & (light < _LINE_SHARE * skin.max())
+        line = part[dark] if dark.any() else np.round(skin[None] * _LINE_SHARE)
+        thick = float(_thicknesses(light < _LINE_SHARE * skin.max(), mask, round(_THICKEST * unit)))
+    red, green, blue = (float(value) for value in np.median(line, axis=0))
+    return Lid(
+        skin=(float(skin[0]), float(skin[1]), float(skin[2])),
+        line=(red, green, blue),
+        thick=float(np.clip(thick / unit, _THINNEST, _THICKEST)),
+        is_ink=is_ink,
+    )
+
+
+def _thicknesses(dark: npt.NDArray[np.bool_], mask: UInt8Array, most: int) -> float:
+    """Median thickness, px, of what is dark right above the middle half of `mask`; 0 without any."""
     columns = np.flatnonzero(mask.any(0))
-    first = mask.argmax(0)[columns]
-    last = len(mask) - 1 - mask[::-1].argmax(0)[columns]
-    upper = shape.to_local(np.stack([columns, first], -1) + corner)
-    lower = shape.to_local(np.stack([columns, last], -1) + corner)
-    red, green, blue = (float(value) for value in skin)
-    return DrawnEye(upper, lower, (red, green, blue))
+    found = []
+    for x in columns[len(columns) // 4 : -(len(columns) // 4) or None]:
+        y = int(mask[:, x].argmax())
+        above = dark[max(0, y - most) : y, x][::-1]
+        # The first two px may still be the white's soft edge.
+        begin = next((k for k in range(min(3, len(above))) if above[k]), None)
+        if begin is not None:
+            run = above[begin:]
+            found.append(len(run) if run.all() else int(np.argmin(run)))
+    return float(np.median(found)) if found else 0.0

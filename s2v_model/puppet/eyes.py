@@ -14,6 +14,7 @@ import numpy.typing as npt
 from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.drawn import find_drawn_eyes
+from s2v_model.puppet.drawn_lids import Lid
 from s2v_model.puppet.fill import filled
 from s2v_model.puppet.shape import Shape
 from s2v_model.puppet.sheets import smoothstep
@@ -41,8 +42,8 @@ class Eye:
     width: float
     brow_room: float
     """From the upper lid to the brow."""
-    skin: tuple[float, float, float] | None
-    """RGB of the lids of a drawing, which are of one colour; None where the lids are the portrait's own skin."""
+    drawn: Lid | None
+    """The lid of a drawing; None where lids are the portrait's own skin."""
     curves: Float32Array
     """(1, samples, 4) over left .. right: upper lid, lower lid, top of the stretched skin, strength 0 .. 1."""
 
@@ -51,7 +52,7 @@ def measure_eyes(rgb: UInt8Array, shape: Shape) -> tuple[Eye, ...]:
     """The eyes of a face that are open enough to blink and look."""
     drawn = find_drawn_eyes(rgb, shape)
     if drawn is not None:
-        return tuple(replace(_measure(eye.upper, eye.lower, brow_y=None), skin=eye.skin) for eye in drawn)
+        return tuple(replace(_measure(eye.upper, eye.lower, brow_y=None), drawn=eye.lid) for eye in drawn)
     eyes = (
         _measure(shape.local[list(ids["upper"])], shape.local[list(ids["lower"])], brow_y=_mean_y(shape, ids["brow"]))
         for ids in mesh.EYES
@@ -85,9 +86,17 @@ def _measure(upper: FloatArray, lower: FloatArray, *, brow_y: float | None) -> E
         opening=opening,
         width=width,
         brow_room=room,
-        skin=None,
+        drawn=None,
         curves=curves,
     )
+
+
+def outline(eye: Eye) -> tuple[FloatArray, FloatArray]:
+    """The upper and the lower edge of `eye` from corner to corner: (n, 2) each, relative."""
+    x = np.linspace(eye.left, eye.right, _SAMPLES)
+    inner = (x >= (eye.left + eye.right - eye.width) / 2) & (x <= (eye.left + eye.right + eye.width) / 2)
+    curves = eye.curves[0, inner].astype(float)
+    return np.stack([x[inner], curves[:, 0]], -1), np.stack([x[inner], curves[:, 1]], -1)
 
 
 class Sight(NamedTuple):
@@ -107,7 +116,7 @@ def look(eye: Eye, local: Float32Array, *, closed: float, gaze: float, lower_gaz
     column = (x - np.float32(eye.left)) * np.float32((_SAMPLES - 1) / (eye.right - eye.left))
     curves = cv2.remap(eye.curves, column, np.zeros_like(column), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     above, below, top, strength = (curves[..., k] for k in range(4))
-    lid = above + (below - above) * np.float32((0.98 if eye.skin is None else 1.05) * closed) * strength
+    lid = above + (below - above) * np.float32(0.98 * closed) * strength
     part = np.clip((y - top) / (lid - top + np.float32(1e-4)), 0, 1)
     stretched = top + (above - top) * part ** np.float32(1 + 0.55 * closed)
     on_lid = (y > top) & (y < lid)
@@ -118,28 +127,23 @@ def look(eye: Eye, local: Float32Array, *, closed: float, gaze: float, lower_gaz
         shift[..., 0] -= seen * np.float32(GAZE_WAY * gaze)
         shift[..., 1] -= seen * np.float32(0.6 * GAZE_WAY * lower_gaze)
     skin = np.clip((y - top) / (above - top + np.float32(1e-4)), 0, 1) * (y < lid) * strength
-    dark, thick = (0.42, 0.028) if eye.skin is None else (0.92, 0.055)
-    line = np.exp(-(((y - lid) / np.float32(thick * eye.width)) ** 2)) * strength
+    line = np.exp(-(((y - lid) / np.float32(0.028 * eye.width)) ** 2)) * strength
     # The lid is rounded: darker towards the lashes, which draw a line.
     round_lid = np.where(y < lid, part, 0) ** 2 * strength
-    light = (1 - np.float32(0.10 * closed) * round_lid) * (1 - np.float32(dark * min(1.0, 1.5 * closed)) * line)
-    share = skin * np.float32(_PLAIN_LID * min(1.0, 1.6 * closed) if eye.skin is None else min(1.0, 12 * closed))
+    light = (1 - np.float32(0.10 * closed) * round_lid) * (1 - np.float32(0.42 * min(1.0, 1.5 * closed)) * line)
+    share = skin * np.float32(_PLAIN_LID * min(1.0, 1.6 * closed))
     return Sight(shift, np.asarray(share, np.float32), np.asarray(light, np.float32))
 
 
 def shut_eyes(rgb: UInt8Array, shape: Shape, eyes: tuple[Eye, ...]) -> UInt8Array:
-    """`rgb` with skin in the place of eyeballs and lashes."""
+    """`rgb` with skin in the place of eyeballs and lashes; drawn lids need none."""
     holes = np.zeros(rgb.shape[:2], np.uint8)
-    for eye in eyes:
+    for eye in (eye for eye in eyes if eye.drawn is None):
         hole = np.round(_hole(shape, eye)).astype(np.int32)
         cv2.fillPoly(holes, [hole], 1)
         # Lashes and the white of the corners stand beside it: a lid filled from them turns grey.
         cv2.polylines(holes, [hole], True, 1, max(1, round(_ASIDE * eye.width * shape.unit)))
-    shut = filled(rgb, holes)
-    for eye in eyes:
-        if eye.skin is not None:
-            cv2.fillPoly(shut, [np.round(_hole(shape, eye)).astype(np.int32)], eye.skin)
-    return shut
+    return filled(rgb, holes)
 
 
 def _hole(shape: Shape, eye: Eye) -> FloatArray:
@@ -147,7 +151,7 @@ def _hole(shape: Shape, eye: Eye) -> FloatArray:
     x = np.linspace(eye.left, eye.right, _SAMPLES)
     inner = slice(_SAMPLES // 9, -_SAMPLES // 9)
     above, below = eye.curves[0, inner, 0], eye.curves[0, inner, 1]
-    raised = min(0.55 * eye.opening + 0.02, 0.6 * eye.brow_room) if eye.skin is None else 0.015
+    raised = min(0.55 * eye.opening + 0.02, 0.6 * eye.brow_room)
     upper = np.stack([x[inner], above - raised], -1)
     lower = np.stack([x[inner], below + 0.16 * eye.opening + 0.008], -1)
     return shape.to_frame(np.concatenate([upper, lower[::-1]]).astype(float))

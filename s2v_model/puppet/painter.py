@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
-from s2v_model.puppet.eyes import Eye, look
+from s2v_model.puppet.drawn_lids import draw_lid
+from s2v_model.puppet.eyes import Eye, look, outline
 from s2v_model.puppet.fields import Inverter, weighted_sum
 from s2v_model.puppet.head import HEAD_LIMITS, HEAD_PARAMETERS
 from s2v_model.puppet.matte import Run
@@ -270,13 +271,18 @@ class Painter:
         target[..., :3] = healed[..., :3]
 
     def _draw_contact(self, target: UInt8Array, line: FloatArray, strength: float) -> None:
-        """The shadow where closed lips meet."""
-        unit = self._rig.shape.unit
+        """The shadow where closed lips meet; of a drawing that is open, the line."""
+        unit, mouth = self._rig.shape.unit, self._rig.mouth
+        if mouth.line:
+            colour = (*(float(value) * 0.5 for value in mouth.cavity), 255.0)
+            thick = max(1, round(mouth.line * unit))
+            cv2.polylines(target, [np.int32(line * 64)], False, colour, thick, cv2.LINE_AA, 6)
+            return
         mask = np.zeros(target.shape[:2], np.uint8)
         cv2.polylines(mask, [np.int32(line * 16)], False, 255, max(1, int(0.006 * unit)), cv2.LINE_AA, 4)
         soft = cv2.GaussianBlur(mask, (0, 0), max(0.7, 0.006 * unit)).astype(np.float32)
         alpha = (soft * np.float32(0.75 * strength / 255))[..., None]
-        target[..., :3] = target[..., :3] * (1 - alpha) + self._rig.mouth.cavity * alpha
+        target[..., :3] = target[..., :3] * (1 - alpha) + mouth.cavity * alpha
 
     def _draw_inside(self, box: _Box, lips: _Lips, tongue: float) -> None:
         if lips.opening <= _SLIT:
@@ -314,6 +320,14 @@ class Painter:
 
     def _paint_eye(self, eye: Eye, pose: Float32Array) -> None:
         closed = float(pose[CHANNEL["blink"]])
+        if eye.drawn is not None and closed > 0.02:
+            self._move_eye(eye, pose, 0.0)
+            above, below = (self._to_frame(edge) for edge in outline(eye))
+            draw_lid(self._rgba, eye.drawn, above, below, eye.drawn.thick * self._rig.shape.unit, closed)
+        else:
+            self._move_eye(eye, pose, closed)
+
+    def _move_eye(self, eye: Eye, pose: Float32Array, closed: float) -> None:
         gaze_x, gaze_y = float(pose[CHANNEL["gaze_x"]]), float(pose[CHANNEL["gaze_y"]])
         if closed < 0.02 and abs(gaze_x) < 0.02 and abs(gaze_y) < 0.02:
             return

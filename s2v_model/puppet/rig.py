@@ -27,6 +27,8 @@ FloatArray = npt.NDArray[np.float64]
 TEXTURE_SCALE = 2
 """The picture is warped from twice its size: plain bilinear sampling then stays sharp."""
 
+_DRAWN_CHIN = 0.35
+"""Drawings talk with their mouths: the line of a jaw that follows all the way gets corners."""
 _BARED, _PIT = 0.055, 0.45
 """From this gap, relative, a smile has pits at its corners; they have less than this share of the lips' light."""
 
@@ -70,7 +72,7 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     is_flat = is_flat_drawing(rgb, shape.points)
     drawn = find_drawn_mouth(rgb, shape) if is_flat else None
     shape = shape if drawn is None else drawn.shape
-    upper_points, lower_points = displacements(shape)
+    upper_points, lower_points = displacements(shape, chin_follows=_DRAWN_CHIN if is_flat else 1.0)
     face_grid, anchors = _face_grid(shape, width, height)
     upper_fields, lower_fields = _fields(shape, face_grid, anchors, upper_points, lower_points)
     step = max(8, 2 * face_grid.step)
@@ -183,7 +185,7 @@ def _pits(rgb: UInt8Array, shape: Shape) -> UInt8Array:
     within = cv2.dilate(within, np.ones((max(1, int(0.05 * shape.unit)),) * 2, np.uint8))
     light = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     if not within.any():
-        return within
+        return np.asarray(within)
     return np.asarray(np.where(light < _PIT * float(np.median(light[within > 0])), within, 0), np.uint8)
 
 

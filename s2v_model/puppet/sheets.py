@@ -32,7 +32,7 @@ def smoothstep(x: FloatArray | float, low: float, high: float) -> FloatArray:
 class _Weights:
     """How much each mesh point belongs to lips, corners and jaw; (468,) each."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, chin_follows: float) -> None:
         self.x, self.y = shape.local[:, 0], shape.local[:, 1]
         half = shape.mouth_half
         index = np.arange(mesh.NUM_POINTS)
@@ -50,12 +50,15 @@ class _Weights:
         ears, front = shape.depth[list(mesh.JAW_HINGES)].mean(), shape.depth[[mesh.CHIN, mesh.LOWER_LIP_EDGE]].mean()
         hinge = np.clip((ears - shape.depth) / (ears - front + 1e-6), 0, 1.15)
         lateral = 1 - smoothstep(np.abs(self.x), half * 0.9, half * 2.3)
-        self.jaw_skin = smoothstep(self.y, -0.06, 0.16) * hinge * (0.35 + 0.65 * lateral)
+        self.jaw_skin = chin_follows * smoothstep(self.y, -0.06, 0.16) * hinge * (0.35 + 0.65 * lateral)
 
 
-def displacements(shape: Shape) -> tuple[FloatArray, FloatArray]:
-    """(upper, lower): each (parameters, 468, 2), relative, for a parameter of 1 (jaw: for an opening of one unit)."""
-    weights = _Weights(shape)
+def displacements(shape: Shape, *, chin_follows: float = 1.0) -> tuple[FloatArray, FloatArray]:
+    """(upper, lower): each (parameters, 468, 2), relative, for a parameter of 1 (jaw: for an opening of one unit).
+
+    chin_follows: share of the jaw's way that the skin below the lips goes.
+    """
+    weights = _Weights(shape, chin_follows)
     upper = np.zeros((len(PARAMETERS), mesh.NUM_POINTS, 2))
     lower = np.zeros_like(upper)
     _jaw(weights, _of(upper, "jaw"), _of(lower, "jaw"))

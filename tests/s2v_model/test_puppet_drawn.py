@@ -25,7 +25,7 @@ def test_the_eyes_of_a_drawing_are_found_by_their_white() -> None:
         outline = shape.to_frame(np.concatenate([eye.upper, eye.lower]))
         middle = (outline.min(0) + outline.max(0)) / 2
         np.testing.assert_allclose(middle, [x * SIZE / 320, 148 * SIZE / 320], atol=0.03 * shape.unit)
-        assert np.allclose(eye.skin, (224, 178, 150), atol=6)
+        assert np.allclose(eye.lid.skin, (224, 178, 150), atol=6)
 
 
 def test_a_photograph_is_no_flat_drawing() -> None:

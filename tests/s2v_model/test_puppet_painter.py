@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from s2v_model.puppet import topology as mesh
+from s2v_model.puppet.eyes import outline
 from s2v_model.puppet.keep import pack, unpack
 from s2v_model.puppet.painter import Painter
 from s2v_model.puppet.pose import CHANNEL, rest
@@ -89,6 +90,19 @@ def test_a_blink_covers_the_eyes(rig: Rig) -> None:
     for eye in ((159, 145), (386, 374)):
         place = around(rig, *eye, reach=4)
         assert posed(rig)[place].mean() < posed(rig, blink=1.0)[place].mean() - 25
+
+
+def test_a_drawing_s_lid_is_an_area_and_a_line(rig: Rig) -> None:
+    """While it shuts and when it is shut, what lies above its line has the skin's own colour: nothing is smudged."""
+    for eye in rig.eyes:
+        assert eye.drawn is not None
+        upper, lower = (rig.shape.to_frame(edge) for edge in outline(eye))
+        middle = len(upper) // 2
+        for closed, share in ((0.5, 0.25), (1.0, 0.5)):
+            x, y = np.round(upper[middle] + share * (lower[middle] - upper[middle])).astype(int)
+            np.testing.assert_allclose(posed(rig, blink=closed)[y, x], eye.drawn.skin, atol=2)
+        x, y = np.round(lower[middle]).astype(int)
+        assert np.abs(posed(rig, blink=1.0)[y - 2 : y + 3, x] - eye.drawn.line).max(1).min() < 40
 
 
 def test_a_glance_moves_the_pupils(rig: Rig) -> None:
