@@ -135,11 +135,11 @@ def look(eye: Eye, local: Float32Array, *, closed: float, gaze: float, lower_gaz
     return Sight(shift, np.asarray(share, np.float32), np.asarray(light, np.float32))
 
 
-def shut_eyes(rgb: UInt8Array, shape: Shape, eyes: tuple[Eye, ...]) -> UInt8Array:
-    """`rgb` with skin in the place of eyeballs and lashes; drawn lids need none."""
+def shut_eyes(rgb: UInt8Array, shape: Shape, eyes: tuple[Eye, ...], corner: tuple[int, int]) -> UInt8Array:
+    """`rgb`, a part of the frame from `corner` (left, top), without eyeballs and lashes; drawn lids need no skin."""
     holes = np.zeros(rgb.shape[:2], np.uint8)
     for eye in (eye for eye in eyes if eye.drawn is None):
-        hole = np.round(_hole(shape, eye)).astype(np.int32)
+        hole = np.round(_hole(shape, eye) - corner).astype(np.int32)
         cv2.fillPoly(holes, [hole], 1)
         # Lashes and the white of the corners stand beside it: a lid filled from them turns grey.
         cv2.polylines(holes, [hole], True, 1, max(1, round(_ASIDE * eye.width * shape.unit)))
