@@ -25,7 +25,7 @@ _SAMPLES = 128
 _PLAIN_LID = 0.72
 _ASIDE = 0.24
 """Twice how far beside an eye its skin begins, of the eye's width."""
-GAZE_WAY = 0.030
+GAZE_WAY = 0.035
 """Relative way of the iris at a gaze of 1."""
 
 
