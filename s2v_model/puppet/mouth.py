@@ -24,6 +24,8 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 _TOOTH_TINT = np.array([1.00, 0.975, 0.915])
 """Teeth are a little yellower than the white of an eye."""
 _TONGUE_TINT = np.array([0.80, 0.40, 0.43])
+_DEEPER = np.array([0.95, 0.78, 0.82])
+"""Of a lip's colour, a tongue's."""
 _CAVITY_RGB = np.array([50.0, 19.0, 20.0])
 _WIDE_JAW = 0.20
 """From this opening, relative, the tongue's back is seen."""
@@ -115,7 +117,7 @@ def build_mouth(rgb: UInt8Array, shape: Shape, *, line_px: float = 0.0) -> Mouth
                 bend=0.30,
             )
         ),
-        tongue=_tongue(scale, width, _toned(luma * _TONGUE_TINT, colour)),
+        tongue=_tongue(scale, width, _toned(_tongue_colour(rgb, shape, luma * _TONGUE_TINT), colour)),
         cavity=cavity,
         own=own,
         own_split=split,
@@ -186,7 +188,7 @@ def _lay_below(onto: Float32Array, mouth: Mouth, local: Float32Array, opening: O
     """What goes with the jaw: the tongue behind the lower teeth, whose gum lies at `gum`."""
     wide = min(1.0, max(0.0, opening.jaw) / _WIDE_JAW)
     lift = (0.30 + 0.13 * wide) * mouth.width + 0.05 * opening.tongue
-    _lay(onto, mouth.tongue, local, opening, top=gum - lift, tall=0.8 + 0.2 * wide, light=1 + 0.35 * opening.tongue)
+    _lay(onto, mouth.tongue, local, opening, top=gum - lift, tall=0.8 + 0.2 * wide, light=1 + 0.25 * opening.tongue)
     _lay(onto, mouth.lower_teeth, local, opening, top=gum, tall=0.9, narrow=0.92)
 
 
@@ -311,6 +313,13 @@ def _tongue(scale: float, width: float, colour: FloatArray) -> Texture:
     return Texture(rgba=np.dstack([rgb, alpha]).astype(np.float32), column0=column0, row0=0.0, scale=scale)
 
 
+def _tongue_colour(rgb: UInt8Array, shape: Shape, usual: FloatArray) -> FloatArray:
+    """Between the usual colour and the lower lip's, which lies in the same light."""
+    outline = np.concatenate([shape.points[list(mesh.LOWER_INNER), :2], shape.points[list(mesh.LOWER_OUTER[::-1]), :2]])
+    lip = _inside(rgb, outline)
+    return usual if len(lip) < 12 else np.asarray(0.5 * usual + 0.5 * np.median(lip, axis=0) * _DEEPER)
+
+
 def _own_teeth(rgb: UInt8Array, shape: Shape, cavity: Float32Array) -> tuple[Texture, float, bool]:
     """The portrait's open mouth with the lips painted out; where its teeth part; whether it shows upper teeth only."""
     inner = shape.local[list(mesh.UPPER_INNER + mesh.LOWER_INNER)]
@@ -377,6 +386,8 @@ def _paint_own(mouth: Mouth, own: Texture, local: Float32Array, opening: Opening
         _lay_below(dark, mouth, local, opening, lip)
         band = smoothstep(y.astype(float), mouth.own_split - 0.012, mouth.own_split + 0.012) * min(1.0, down / 0.02)
     else:
+        lift = 0.16 * mouth.width * min(1.0, down / _WIDE_JAW)
+        _lay(dark, mouth.tongue, local, opening, top=mouth.own_split + down - lift, tall=1.0, light=0.8)
         within = np.clip(np.minimum(y - split + 0.02, split + down + 0.02 - y) / 0.03, 0, 1)
         band = 0.88 * np.clip(down / 0.12, 0, 1) * within
     weight = band[..., None].astype(np.float32)
