@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2v_model.puppet import topology as mesh
-from s2v_model.puppet.eyes import outline
+from s2v_model.puppet.eyes import measure_eyes, outline
 from s2v_model.puppet.keep import pack, unpack
 from s2v_model.puppet.painter import Painter
 from s2v_model.puppet.pose import CHANNEL, rest
@@ -103,6 +103,22 @@ def test_a_drawing_s_lid_is_an_area_and_a_line(rig: Rig) -> None:
             np.testing.assert_allclose(posed(rig, blink=closed)[y, x], eye.drawn.skin, atol=2)
         x, y = np.round(lower[middle]).astype(int)
         assert np.abs(posed(rig, blink=1.0)[y - 2 : y + 3, x] - eye.drawn.line).max(1).min() < 40
+
+
+@pytest.mark.parametrize(("moved", "least", "most"), [(-0.2, 1.2, 1.3), (0.6, 1.0, 1.1)])
+def test_a_lid_goes_below_a_mesh_that_missed_the_eye(moved: float, least: float, most: float) -> None:
+    """Where the eye of a photograph goes on below the mesh's lower lid, its lid shuts further down; else hardly."""
+    grain = np.random.default_rng(3).normal(0, 9, (SIZE, SIZE, 1))
+    photo = np.clip(drawn_portrait(SIZE) + grain, 0, 255).astype(np.uint8)
+    points = drawn_face(SIZE).points.copy()
+    for ids in mesh.EYES:
+        upper, lower = list(ids["upper"][1:-1]), list(ids["lower"][1:-1])
+        points[lower, 1] += moved * (points[lower, 1] - points[upper, 1])
+    shape = measure(photo, points)
+
+    for eye, ids in zip(measure_eyes(photo, shape), mesh.EYES, strict=True):
+        opening = (shape.local[list(ids["lower"]), 1] - shape.local[list(ids["upper"]), 1]).max()
+        assert least < eye.opening / opening < most
 
 
 def test_a_glance_moves_the_pupils(rig: Rig) -> None:
