@@ -22,7 +22,7 @@ from s2v_model.puppet.sheets import smoothstep
 FloatArray = npt.NDArray[np.float64]
 
 _SAMPLES = 128
-_PLAIN_LID = 0.72
+_PLAIN_LID = 0.84
 _TOLD_APART, _LOWEST = 15.0, 0.26
 """Levels of Lab by which an eye differs from the skin below it; how far the lid line goes down, of the opening."""
 _ASIDE = 0.24
@@ -113,7 +113,7 @@ def _measure(upper: FloatArray, lower: FloatArray, *, brow_y: float | None) -> E
     below = np.maximum(np.interp(x, lower[order_l, 0], lower[order_l, 1]), above)
     fold = np.maximum(0.35 * (above - brow_y), 0.12 * width) * 1.6 if brow_y is not None else np.full(len(x), 0.03)
     top = above - np.minimum(0.85 * opening + 0.10 * width, fold)
-    strength = smoothstep(np.minimum(x - x[0], x[-1] - x), 0, margin * 1.4)
+    strength = smoothstep(np.minimum(x - x[0], x[-1] - x), 0, margin * 0.9)
     curves = np.stack([above, below, top, strength], -1).astype(np.float32)[None]
     return Eye(
         left=float(x[0]),
