@@ -88,7 +88,7 @@ class Take:
     phones: tuple[Phone, ...] | None = None
     """Speech sounds if they are known; None where only the sound itself is known."""
     stresses: tuple[float, ...] = ()
-    """Seconds within the take at which a stressed word begins, where known."""
+    """Seconds within the take, where known: where a stressed word begins; of a listener, where the other pauses."""
     listening: bool = False
     """True where the speaker only attends: `speech` is then silence."""
     gaze: float = 0.0

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 from s2v_model.contract import Traits
 from tasks.domain.assets import Asset
@@ -27,7 +28,7 @@ from tasks.media.speech import Int16Array, cut_speech, pcm_digest
 from tasks.media.video import CLIP_ENCODING
 from tasks.media.wav import write_wav
 
-REVISION = 2
+REVISION = 3
 FINGERPRINT_VERSION = 1
 LONGEST_SECONDS = Fraction(20)
 """A renderer that bears any length still gets clips below this: an edit costs less, and all cores have work."""
@@ -35,6 +36,8 @@ KEEP_AROUND_MS = 120
 """So much of the stem is kept around what a speaker says: breaths belong to it."""
 NAME_SECONDS = Fraction(7, 2)
 NAME_DELAY_FRAMES = 6
+PHRASE_PAUSE = Fraction(1, 4)
+"""Seconds of silence between two words that end a phrase: there a listener may nod."""
 TALKER_GAZE = 0.3
 """Somebody who talks beside a listener turns to him a little; the listener turns fully."""
 
@@ -179,7 +182,7 @@ def _shot(
         vocals=_kept(_driving(stem, stretch, speech_ms, workspace), workspace) if has_stem else None,
         # Sounds that were looked for under instruments say less than the stem itself.
         phones=None if has_stem else _phones(own, stretch),
-        stresses_ms=_stresses(own, stretch),
+        stresses_ms=_stresses(own, stretch) if speech_ms else _pauses(key, stretch, dialogue),
         is_listening=not speech_ms,
         gaze=_gaze(place, len(stretch.speakers), is_listening=not speech_ms),
         is_sung=any(u.is_sung for u in own),
@@ -305,6 +308,15 @@ def _stresses(own: Sequence[Utterance], stretch: Stretch) -> tuple[int, ...]:
     starts = [_within(word.span, stretch)[0] for u in own for word in u.words if word.is_stressed]
     length = _ms(instant_of(stretch.num_frames, PROGRAMME_RATE))
     return tuple(sorted(start for start in starts if 0 <= start < length))
+
+
+def _pauses(listener: str, stretch: Stretch, dialogue: Dialogue) -> tuple[int, ...]:
+    """Where those whom `listener` hears end a phrase: at the end of an utterance, and before each pause in it."""
+    heard = [u for u in dialogue.utterances if u.speaker != listener and u.speaker in stretch.speakers]
+    ends = [u.span.end for u in heard]
+    ends += [a.span.end for u in heard for a, b in pairwise(u.words) if b.span.start - a.span.end >= PHRASE_PAUSE]
+    origin, length = instant_of(stretch.start_frame, PROGRAMME_RATE), instant_of(stretch.num_frames, PROGRAMME_RATE)
+    return tuple(sorted({_ms(end - origin) for end in ends if 0 < end - origin < length}))
 
 
 def _gaze(place: int, num_places: int, *, is_listening: bool) -> float:

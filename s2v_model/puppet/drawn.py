@@ -11,16 +11,23 @@ import numpy.typing as npt
 
 from s2v_model.contract import UInt8Array
 from s2v_model.puppet import topology as mesh
+from s2v_model.puppet.drawn_lids import Lid
 from s2v_model.puppet.shape import Shape
 
 FloatArray = npt.NDArray[np.float64]
 
-_FLAT_LEVELS, _FLAT_SHARE = 5, 0.72
+_FLAT_LEVELS, _FLAT_SHARE = 5, 0.48
 """A drawing is flat where this share of the face varies by no more levels from pixel to pixel."""
+_FLAT_UNIT = 64
+"""Px between the eyes' corners at which that is judged: a photograph that is large enough varies little either."""
 OTHER_THAN_SKIN = 28
 _WHITE = 190
 _REACH = (0.60, 0.52)
 """Half of the window about an eye's place in the mesh, relative."""
+_LINE_SHARE = 0.6
+"""Lines have less than this share of the skin's light."""
+_THINNEST, _THICKEST = 0.012, 0.045
+"""Of lids' lines, relative."""
 _WIDTHS, _HEIGHTS = (0.04, 0.75), (0.05, 0.70)
 
 
@@ -31,8 +38,7 @@ class DrawnEye:
     upper: FloatArray
     """(n, 2)."""
     lower: FloatArray
-    skin: tuple[float, float, float]
-    """The colour of lids, RGB."""
+    lid: Lid
 
 
 def find_drawn_eyes(rgb: UInt8Array, shape: Shape) -> tuple[DrawnEye, ...] | None:
@@ -57,9 +63,12 @@ def _face_mask(rgb: UInt8Array, points: FloatArray) -> UInt8Array:
 
 def is_flat_drawing(rgb: UInt8Array, points: FloatArray) -> bool:
     """Whether the face whose mesh is `points` (468, 3), px, is made of areas of one colour."""
-    face = _face_mask(rgb, points)
+    left, right = (points[index, :2] for index in mesh.EYE_CORNERS_OUTER)
+    scale = min(1.0, _FLAT_UNIT / max(float(np.linalg.norm(right - left)), 1.0))
+    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
+    face = _face_mask(np.asarray(small, np.uint8), points * scale)
     kernel = np.ones((3, 3), np.uint8)
-    range_of = cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(2)
+    range_of = cv2.subtract(cv2.dilate(small, kernel), cv2.erode(small, kernel)).max(2)
     inside = range_of[face > 0]
     return bool(inside.size) and float((inside <= _FLAT_LEVELS).mean()) > _FLAT_SHARE
 
@@ -88,7 +97,8 @@ def _eye(rgb: UInt8Array, shape: Shape, skin: FloatArray, ids: dict[str, tuple[i
             if hull:
                 outline, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
                 cv2.fillConvexPoly(mask, cv2.convexHull(np.concatenate(outline)), 1)
-            return _outline(mask, np.array([left, top]), shape, skin)
+            lid = _lid(part, mask, skin, shape.unit, is_ink=not hull)
+            return DrawnEye(*_rims(mask, np.array([left, top]), shape), lid)
     return None
 
 
@@ -116,11 +126,49 @@ def _eye_sized(width: float, height: float) -> bool:
     return _WIDTHS[0] < width < _WIDTHS[1] and _HEIGHTS[0] < height < _HEIGHTS[1] and height < 3 * width
 
 
-def _outline(mask: UInt8Array, corner: FloatArray, shape: Shape, skin: FloatArray) -> DrawnEye:
+def _rims(mask: UInt8Array, corner: FloatArray, shape: Shape) -> tuple[FloatArray, FloatArray]:
+    """The upper and the lower rim of `mask` along the face's own x: (n, 2) each, relative."""
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    rim = shape.to_local(np.concatenate(outlines)[:, 0] + corner)
+    # Three px wide, so that each has points of both rims, however the head is held.
+    edges = np.linspace(rim[:, 0].min(), rim[:, 0].max(), max(4, int(np.ptp(rim[:, 0]) * shape.unit / 3)))
+    which = np.abs(rim[:, 0, None] - edges).argmin(1)
+    rows = [(x, rim[which == k, 1]) for k, x in enumerate(edges)]
+    upper = np.array([(x, y.min()) for x, y in rows if len(y)])
+    lower = np.array([(x, y.max()) for x, y in rows if len(y)])
+    return upper, lower
+
+
+def _lid(part: UInt8Array, mask: UInt8Array, skin: FloatArray, unit: float, *, is_ink: bool) -> Lid:
+    """The skin's colour, and a line as dark and as thick as the eye's own upper line."""
+    heights = mask.sum(0)[mask.any(0)]
+    if is_ink:
+        line, thick = part[mask > 0], float(np.percentile(heights, 20))
+    else:
+        ring = cv2.dilate(mask, np.ones((2 * max(2, round(0.02 * unit)) + 1,) * 2, np.uint8)) - mask
+        light = part.max(2).astype(float)
+        dark = (ring > 0) & (light < _LINE_SHARE * skin.max())
+        line = part[dark] if dark.any() else np.round(skin[None] * _LINE_SHARE)
+        thick = float(_thicknesses(light < _LINE_SHARE * skin.max(), mask, round(_THICKEST * unit)))
+    red, green, blue = (float(value) for value in np.median(line, axis=0))
+    return Lid(
+        skin=(float(skin[0]), float(skin[1]), float(skin[2])),
+        line=(red, green, blue),
+        thick=float(np.clip(thick / unit, _THINNEST, _THICKEST)),
+        is_ink=is_ink,
+    )
+
+
+def _thicknesses(dark: npt.NDArray[np.bool_], mask: UInt8Array, most: int) -> float:
+    """Median thickness, px, of what is dark right above the middle half of `mask`; 0 without any."""
     columns = np.flatnonzero(mask.any(0))
-    first = mask.argmax(0)[columns]
-    last = len(mask) - 1 - mask[::-1].argmax(0)[columns]
-    upper = shape.to_local(np.stack([columns, first], -1) + corner)
-    lower = shape.to_local(np.stack([columns, last], -1) + corner)
-    red, green, blue = (float(value) for value in skin)
-    return DrawnEye(upper, lower, (red, green, blue))
+    found = []
+    for x in columns[len(columns) // 4 : -(len(columns) // 4) or None]:
+        y = int(mask[:, x].argmax())
+        above = dark[max(0, y - most) : y, x][::-1]
+        # The first two px may still be the white's soft edge.
+        begin = next((k for k in range(min(3, len(above))) if above[k]), None)
+        if begin is not None:
+            run = above[begin:]
+            found.append(len(run) if run.all() else int(np.argmin(run)))
+    return float(np.median(found)) if found else 0.0

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.drawn import find_drawn_eyes
+from s2v_model.puppet.drawn_lids import Lid
 from s2v_model.puppet.fill import filled
 from s2v_model.puppet.shape import Shape
 from s2v_model.puppet.sheets import smoothstep
@@ -21,10 +22,12 @@ from s2v_model.puppet.sheets import smoothstep
 FloatArray = npt.NDArray[np.float64]
 
 _SAMPLES = 128
-_PLAIN_LID = 0.72
+_PLAIN_LID = 0.84
+_TOLD_APART, _LOWEST = 15.0, 0.26
+"""Levels of Lab by which an eye differs from the skin below it; how far the lid line goes down, of the opening."""
 _ASIDE = 0.24
 """Twice how far beside an eye its skin begins, of the eye's width."""
-GAZE_WAY = 0.030
+GAZE_WAY = 0.035
 """Relative way of the iris at a gaze of 1."""
 
 
@@ -41,8 +44,8 @@ class Eye:
     width: float
     brow_room: float
     """From the upper lid to the brow."""
-    skin: tuple[float, float, float] | None
-    """RGB of the lids of a drawing, which are of one colour; None where the lids are the portrait's own skin."""
+    drawn: Lid | None
+    """The lid of a drawing; None where lids are the portrait's own skin."""
     curves: Float32Array
     """(1, samples, 4) over left .. right: upper lid, lower lid, top of the stretched skin, strength 0 .. 1."""
 
@@ -51,12 +54,47 @@ def measure_eyes(rgb: UInt8Array, shape: Shape) -> tuple[Eye, ...]:
     """The eyes of a face that are open enough to blink and look."""
     drawn = find_drawn_eyes(rgb, shape)
     if drawn is not None:
-        return tuple(replace(_measure(eye.upper, eye.lower, brow_y=None), skin=eye.skin) for eye in drawn)
+        return tuple(replace(_measure(eye.upper, eye.lower, brow_y=None), drawn=eye.lid) for eye in drawn)
+    lines = [(shape.local[list(ids["upper"])], shape.local[list(ids["lower"])]) for ids in mesh.EYES]
+    missed = float(np.percentile(np.concatenate([_missed(rgb, shape, *line) for line in lines]), 65))
+    share = min(0.08 + 0.7 * missed, _LOWEST)
     eyes = (
-        _measure(shape.local[list(ids["upper"])], shape.local[list(ids["lower"])], brow_y=_mean_y(shape, ids["brow"]))
-        for ids in mesh.EYES
+        _measure(upper, _lowered(upper, lower, share), brow_y=_mean_y(shape, ids["brow"]))
+        for (upper, lower), ids in zip(lines, mesh.EYES, strict=True)
     )
     return tuple(eye for eye in eyes if eye.opening > 0.02)
+
+
+def _missed(rgb: UInt8Array, shape: Shape, upper: FloatArray, lower: FloatArray) -> FloatArray:
+    """How far below the lid line (n, 2) an eye turns into skin, in shares of its opening: the mesh knows no large eyes.
+
+    Make-up and shadows look like eyes: one such number proves little.
+    """
+    opening = float((lower[:, 1] - upper[:, 1]).max())
+    below = np.linspace(-0.25, 0.75, 41)
+    ways = np.stack([np.zeros(len(below)), below * opening], -1)
+    at = shape.to_frame(lower[2:-2, None] + ways).astype(np.float32)
+    corner = np.maximum(np.floor(at.min((0, 1))).astype(int) - 2, 0)
+    far = np.ceil(at.max((0, 1))).astype(int) + 3
+    part = rgb[corner[1] : max(far[1], 0), corner[0] : max(far[0], 0)]
+    if opening <= 0 or min(part.shape[:2]) < 3:
+        return np.zeros(1)
+    lab = cv2.cvtColor(cv2.GaussianBlur(part, (0, 0), max(0.6, 0.004 * shape.unit)), cv2.COLOR_RGB2LAB)
+    at -= corner.astype(np.float32)
+    seen = cv2.remap(lab, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(float)
+    apart = np.linalg.norm(seen - seen[:, below > 0.55].mean(1, keepdims=True), axis=2)
+    eye = apart[:, below < -0.12].mean(1)
+    skin = (apart[:, below >= 0] < 0.5 * eye[:, None]).argmax(1)
+    return np.where(eye > _TOLD_APART, below[below >= 0][skin], 0)
+
+
+def _lowered(upper: FloatArray, lower: FloatArray, share: float) -> FloatArray:
+    """The lower lid line (n, 2) brought down by this share of the opening; its corners stay."""
+    middle, half = lower[:, 0].mean(), max(float(np.ptp(lower[:, 0])) / 2, 1e-6)
+    arc = np.sqrt(np.clip(1 - ((lower[:, 0] - middle) / half) ** 2, 0, 1))
+    lowered = lower.copy()
+    lowered[:, 1] += share * (lower[:, 1] - upper[:, 1]).max() * arc
+    return lowered
 
 
 def _mean_y(shape: Shape, ids: tuple[int, ...]) -> float:
@@ -75,7 +113,7 @@ def _measure(upper: FloatArray, lower: FloatArray, *, brow_y: float | None) -> E
     below = np.maximum(np.interp(x, lower[order_l, 0], lower[order_l, 1]), above)
     fold = np.maximum(0.35 * (above - brow_y), 0.12 * width) * 1.6 if brow_y is not None else np.full(len(x), 0.03)
     top = above - np.minimum(0.85 * opening + 0.10 * width, fold)
-    strength = smoothstep(np.minimum(x - x[0], x[-1] - x), 0, margin * 1.4)
+    strength = smoothstep(np.minimum(x - x[0], x[-1] - x), 0, margin * 0.9)
     curves = np.stack([above, below, top, strength], -1).astype(np.float32)[None]
     return Eye(
         left=float(x[0]),
@@ -85,9 +123,17 @@ def _measure(upper: FloatArray, lower: FloatArray, *, brow_y: float | None) -> E
         opening=opening,
         width=width,
         brow_room=room,
-        skin=None,
+        drawn=None,
         curves=curves,
     )
+
+
+def outline(eye: Eye) -> tuple[FloatArray, FloatArray]:
+    """The upper and the lower edge of `eye` from corner to corner: (n, 2) each, relative."""
+    x = np.linspace(eye.left, eye.right, _SAMPLES)
+    inner = (x >= (eye.left + eye.right - eye.width) / 2) & (x <= (eye.left + eye.right + eye.width) / 2)
+    curves = eye.curves[0, inner].astype(float)
+    return np.stack([x[inner], curves[:, 0]], -1), np.stack([x[inner], curves[:, 1]], -1)
 
 
 class Sight(NamedTuple):
@@ -107,39 +153,34 @@ def look(eye: Eye, local: Float32Array, *, closed: float, gaze: float, lower_gaz
     column = (x - np.float32(eye.left)) * np.float32((_SAMPLES - 1) / (eye.right - eye.left))
     curves = cv2.remap(eye.curves, column, np.zeros_like(column), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     above, below, top, strength = (curves[..., k] for k in range(4))
-    lid = above + (below - above) * np.float32((0.98 if eye.skin is None else 1.05) * closed) * strength
+    lid = above + (below - above) * np.float32(0.98 * closed) * strength
     part = np.clip((y - top) / (lid - top + np.float32(1e-4)), 0, 1)
     stretched = top + (above - top) * part ** np.float32(1 + 0.55 * closed)
     on_lid = (y > top) & (y < lid)
     shift = np.zeros_like(local)
     shift[..., 1] = np.where(on_lid, stretched - y, 0)
     if gaze or lower_gaze:
-        seen = _eyeball_weight(eye, x, y, curves) * (y > lid)
+        seen = _eyeball_weight(eye, x, y, curves) * np.clip((y - lid) / np.float32(0.1 * eye.opening) + 1, 0, 1)
         shift[..., 0] -= seen * np.float32(GAZE_WAY * gaze)
         shift[..., 1] -= seen * np.float32(0.6 * GAZE_WAY * lower_gaze)
     skin = np.clip((y - top) / (above - top + np.float32(1e-4)), 0, 1) * (y < lid) * strength
-    dark, thick = (0.42, 0.028) if eye.skin is None else (0.92, 0.055)
-    line = np.exp(-(((y - lid) / np.float32(thick * eye.width)) ** 2)) * strength
+    line = np.exp(-(((y - lid) / np.float32(0.028 * eye.width)) ** 2)) * strength
     # The lid is rounded: darker towards the lashes, which draw a line.
     round_lid = np.where(y < lid, part, 0) ** 2 * strength
-    light = (1 - np.float32(0.10 * closed) * round_lid) * (1 - np.float32(dark * min(1.0, 1.5 * closed)) * line)
-    share = skin * np.float32(_PLAIN_LID * min(1.0, 1.6 * closed) if eye.skin is None else min(1.0, 12 * closed))
+    light = (1 - np.float32(0.10 * closed) * round_lid) * (1 - np.float32(0.42 * min(1.0, 1.5 * closed)) * line)
+    share = skin * np.float32(_PLAIN_LID * min(1.0, 1.6 * closed))
     return Sight(shift, np.asarray(share, np.float32), np.asarray(light, np.float32))
 
 
-def shut_eyes(rgb: UInt8Array, shape: Shape, eyes: tuple[Eye, ...]) -> UInt8Array:
-    """`rgb` with skin in the place of eyeballs and lashes."""
+def shut_eyes(rgb: UInt8Array, shape: Shape, eyes: tuple[Eye, ...], corner: tuple[int, int]) -> UInt8Array:
+    """`rgb`, a part of the frame from `corner` (left, top), without eyeballs and lashes; drawn lids need no skin."""
     holes = np.zeros(rgb.shape[:2], np.uint8)
-    for eye in eyes:
-        hole = np.round(_hole(shape, eye)).astype(np.int32)
+    for eye in (eye for eye in eyes if eye.drawn is None):
+        hole = np.round(_hole(shape, eye) - corner).astype(np.int32)
         cv2.fillPoly(holes, [hole], 1)
         # Lashes and the white of the corners stand beside it: a lid filled from them turns grey.
         cv2.polylines(holes, [hole], True, 1, max(1, round(_ASIDE * eye.width * shape.unit)))
-    shut = filled(rgb, holes)
-    for eye in eyes:
-        if eye.skin is not None:
-            cv2.fillPoly(shut, [np.round(_hole(shape, eye)).astype(np.int32)], eye.skin)
-    return shut
+    return filled(rgb, holes)
 
 
 def _hole(shape: Shape, eye: Eye) -> FloatArray:
@@ -147,16 +188,18 @@ def _hole(shape: Shape, eye: Eye) -> FloatArray:
     x = np.linspace(eye.left, eye.right, _SAMPLES)
     inner = slice(_SAMPLES // 9, -_SAMPLES // 9)
     above, below = eye.curves[0, inner, 0], eye.curves[0, inner, 1]
-    raised = min(0.55 * eye.opening + 0.02, 0.6 * eye.brow_room) if eye.skin is None else 0.015
+    raised = min(0.55 * eye.opening + 0.02, 0.6 * eye.brow_room)
     upper = np.stack([x[inner], above - raised], -1)
     lower = np.stack([x[inner], below + 0.16 * eye.opening + 0.008], -1)
     return shape.to_frame(np.concatenate([upper, lower[::-1]]).astype(float))
 
 
 def _eyeball_weight(eye: Eye, x: Float32Array, y: Float32Array, curves: Float32Array) -> Float32Array:
-    """The eyeball turns behind the lids: 1 in the middle of the opening, 0 at the corners and on the skin."""
+    """The eyeball turns behind the lids: 1 in the middle of the opening, 0 at the corners and soon on the skin."""
     above, below = curves[..., 0], curves[..., 1]
     middle, half = np.float32((eye.left + eye.right) / 2), np.float32(eye.width / 2)
     across = np.clip(1 - ((x - middle) / half) ** 2, 0, 1)
-    edge = np.float32(max(0.12 * eye.opening, 1e-3))
-    return np.asarray(across * np.clip((y - above) / edge, 0, 1) * np.clip((below - y) / edge, 0, 1), np.float32)
+    # Beyond the lids it falls off slowly: an iris that the curves miss would be torn, and skin shows no shift.
+    edge = np.float32(max(0.20 * eye.opening, 1e-3))
+    within = np.clip((y - above) / edge + np.float32(0.5), 0, 1) * np.clip((below - y) / edge + 1, 0, 1)
+    return np.asarray(across * within, np.float32)

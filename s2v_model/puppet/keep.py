@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from s2v_model.puppet.drawn_lids import Lid
 from s2v_model.puppet.eyes import Eye
 from s2v_model.puppet.fields import Grid
 from s2v_model.puppet.matte import Backdrop, Run
@@ -18,7 +19,7 @@ from s2v_model.puppet.mouth import Mouth, Texture
 from s2v_model.puppet.rig import Rig, doubled
 from s2v_model.puppet.shape import Shape
 
-_CLASSES = {kind.__name__: kind for kind in (Rig, Shape, Grid, Backdrop, Run, Mouth, Texture, Eye)}
+_CLASSES = {kind.__name__: kind for kind in (Rig, Shape, Grid, Backdrop, Run, Mouth, Texture, Eye, Lid)}
 _DERIVED = {"Rig": ("texture",)}
 """Left out: made again faster than read."""
 _TREE = "tree"

@@ -23,6 +23,8 @@ _MAX_TURN = 0.052
 _BREATHS_HZ = 0.27
 _SPOKEN = 0.12
 """Loudness from which on somebody speaks."""
+_NODS_SHARE, _NODS_APART = 0.85, 1.6
+"""A listener nods after so many of the other's pauses, and no sooner than so many seconds after the last nod."""
 _BLINK_EVERY = (2.5, 5.6)
 """Seconds between blinks: 11 to 24 a minute."""
 _BLINK_SHAPE = ((0.00, 0.0), (0.07, 0.85), (0.10, 1.0), (0.14, 1.0), (0.22, 0.45), (0.32, 0.0))
@@ -36,7 +38,7 @@ class Speaking:
     loudness: FloatArray
     """(n,) at CONTROL_HZ."""
     stresses: tuple[float, ...]
-    """Seconds."""
+    """Seconds: of stressed words, or of a listener, at which the other pauses."""
     listening: bool
     gaze: float
     questions: tuple[float, ...] = ()
@@ -66,7 +68,8 @@ def _alive(speaking: Speaking, random: np.random.Generator) -> dict[str, FloatAr
     count = len(loud)
     talk = smoothed((loud > _SPOKEN).astype(float), 1.0)
     swing = smoothed(loud, 0.28)
-    accent = smoothed(np.clip(swing - smoothed(loud, 1.6), 0, 1), 0.2) + _bumps(count, speaking.stresses, 0.32)
+    stresses = () if speaking.listening else speaking.stresses
+    accent = smoothed(np.clip(swing - smoothed(loud, 1.6), 0, 1), 0.2) + _bumps(count, stresses, 0.32)
     accent = np.clip(accent, 0, 0.8)
     asking = _bumps(count, speaking.questions, 0.9)
     drift = _Drift(count, random)
@@ -74,13 +77,13 @@ def _alive(speaking: Speaking, random: np.random.Generator) -> dict[str, FloatAr
     side = speaking.gaze
     glance = _glances(count, random)
     attend = 1.0 if speaking.listening else 0.35
-    yaw = 0.022 * drift(1.6) * (0.5 + 0.7 * talk) + 0.034 * side * attend + 0.012 * smoothed(glance, 0.45)
+    yaw = 0.022 * drift(1.6) * (0.5 + 0.7 * talk) + 0.040 * side * attend + 0.012 * smoothed(glance, 0.45)
     pitch = 0.012 * drift(1.3) * (0.5 + 0.6 * talk) + 0.050 * accent - 0.030 * asking - 0.006 * talk + nods
     return {
         "yaw": _limited(yaw),
         "pitch": _limited(pitch),
         "roll": _limited(0.012 * drift(1.9) * (0.4 + 0.8 * talk) + (0.012 * side if speaking.listening else 0.0)),
-        "shift_x": 0.010 * drift(2.2) + 0.012 * side * attend,
+        "shift_x": 0.010 * drift(2.2) + 0.016 * side * attend,
         "shift_y": 0.005 * drift(1.7) + 0.018 * accent + 0.4 * nods,
         "breath": 0.012 * np.sin(2 * np.pi * (_BREATHS_HZ * np.arange(count) / CONTROL_HZ + random.uniform())),
         "brow": np.clip(0.9 * accent - 0.05, 0, 0.5) + 1.2 * asking + 0.06 * np.clip(drift(1.0), 0, 2),
@@ -121,19 +124,32 @@ def _bumps(count: int, times: tuple[float, ...], seconds: float) -> FloatArray:
 
 
 def _nods(speaking: Speaking, random: np.random.Generator) -> FloatArray:
-    """Small nods of a listener, one or two dips every few seconds; a speaker's come from the stresses."""
+    """Small nods of a listener, one or two dips where the other pauses; a speaker's come from the stresses."""
     count = len(speaking.loudness)
     nods = np.zeros(count)
     if not speaking.listening:
         return nods
     clock = (np.arange(count) + 0.5) / CONTROL_HZ
-    time = random.uniform(0.8, 2.2)
-    while time < count / CONTROL_HZ:
-        size = random.uniform(0.018, 0.034)
+    for time in _nod_times(speaking, count / CONTROL_HZ, random):
+        size = random.uniform(0.022, 0.038)
         for k in range(int(random.integers(1, 3))):
             nods += size * 0.7**k * np.exp(-(((clock - time - 0.42 * k) / 0.16) ** 2))
-        time += random.uniform(2.6, 5.5)
     return nods
+
+
+def _nod_times(speaking: Speaking, seconds: float, random: np.random.Generator) -> list[float]:
+    """Soon after pauses of the other, not after all of them; every few seconds where nothing is known of those."""
+    times: list[float] = []
+    if not speaking.stresses:
+        time = random.uniform(0.8, 2.2)
+        while time < seconds:
+            times.append(time)
+            time += random.uniform(2.6, 5.5)
+    for pause in speaking.stresses:
+        time = pause + random.uniform(0.15, 0.40)
+        if random.uniform() < _NODS_SHARE and (not times or time - times[-1] > _NODS_APART):
+            times.append(time)
+    return times
 
 
 def _glances(count: int, random: np.random.Generator) -> FloatArray:

@@ -24,7 +24,11 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 _TOOTH_TINT = np.array([1.00, 0.975, 0.915])
 """Teeth are a little yellower than the white of an eye."""
 _TONGUE_TINT = np.array([0.80, 0.40, 0.43])
-_CAVITY_RGB = np.array([44.0, 18.0, 20.0])
+_DEEPER = np.array([0.95, 0.78, 0.82])
+"""Of a lip's colour, a tongue's."""
+_CAVITY_RGB = np.array([50.0, 19.0, 20.0])
+_WIDE_JAW = 0.20
+"""From this opening, relative, the tongue's back is seen."""
 _MIDLINE = 0.006
 _UNEVEN = (
     (1.00, 1.03, 0.96, 1.0, 1.0, 1.0),
@@ -113,7 +117,7 @@ def build_mouth(rgb: UInt8Array, shape: Shape, *, line_px: float = 0.0) -> Mouth
                 bend=0.30,
             )
         ),
-        tongue=_tongue(scale, width, _toned(luma * _TONGUE_TINT, colour)),
+        tongue=_tongue(scale, width, _toned(_tongue_colour(rgb, shape, luma * _TONGUE_TINT), colour)),
         cavity=cavity,
         own=own,
         own_split=split,
@@ -174,15 +178,17 @@ def paint(mouth: Mouth, local: Float32Array, opening: Opening) -> Float32Array:
     lower_lip = mouth.gap / 2 + opening.jaw
     _lay_below(inside, mouth, local, opening, lower_lip + 0.062)
     top = -mouth.gap / 2 - (0.042 - 0.4 * min(mouth.gap, 0.05))
-    top -= 0.05 * opening.pucker
+    # Behind a tongue between the teeth the upper lip hides a little more of them.
+    top -= 0.05 * opening.pucker + 0.012 * opening.tongue
     _lay(inside, mouth.upper_teeth, local, opening, top=top, tall=1.0, keep_width=0.55)
     return inside
 
 
 def _lay_below(onto: Float32Array, mouth: Mouth, local: Float32Array, opening: Opening, gum: float) -> None:
     """What goes with the jaw: the tongue behind the lower teeth, whose gum lies at `gum`."""
-    lift = 0.30 * mouth.width + 0.05 * opening.tongue
-    _lay(onto, mouth.tongue, local, opening, top=gum - lift, tall=0.8, light=1 + 0.45 * opening.tongue)
+    wide = min(1.0, max(0.0, opening.jaw) / _WIDE_JAW)
+    lift = (0.30 + 0.13 * wide) * mouth.width + 0.05 * opening.tongue
+    _lay(onto, mouth.tongue, local, opening, top=gum - lift, tall=0.8 + 0.2 * wide, light=1 + 0.25 * opening.tongue)
     _lay(onto, mouth.lower_teeth, local, opening, top=gum, tall=0.9, narrow=0.92)
 
 
@@ -278,10 +284,10 @@ def _teeth(
     along = np.clip((aside - start) / wide, 0, 1)
     round_off = 1 - 0.13 * np.abs(2 * along - 1) ** 2.6
     edge = np.where(right, tall[1][which], tall[0][which]) * round_off - bend * x**2
-    alpha = 1 / (1 + np.exp(np.clip((y - edge) / 0.007, -60, 60))) * (1 - smoothstep(aside, 0.36, 0.50))
+    alpha = 1 / (1 + np.exp(np.clip((y - edge) / 0.007, -60, 60))) * (1 - smoothstep(aside, 0.38, 0.54))
     seam = np.exp(-((np.minimum(along, 1 - along) * wide / 0.0055) ** 2)) * smoothstep(y, 0.0, 0.08)
     shade = (1 - 0.42 * smoothstep(aside, 0.06, 0.44)) * (1 - 0.26 * seam) * (1 - 0.07 * np.abs(2 * along - 1) ** 2)
-    below_gum = 0.74 + 0.26 * smoothstep(y, 0, 0.08)
+    below_gum = 0.84 + 0.16 * smoothstep(y, 0, 0.07)
     tip = 1 - 0.08 * np.clip((y - edge + 0.03) / 0.03, 0, 1)
     gleam = (
         0.10
@@ -302,9 +308,16 @@ def _tongue(scale: float, width: float, colour: FloatArray) -> Texture:
     x, y, column0 = _canvas(scale, width)
     distance = (x / 0.30) ** 2 + ((y - 0.42) / 0.34) ** 2
     alpha = 1 / (1 + np.exp(np.clip((distance - 1) / 0.10, -60, 60)))
-    shade = 0.55 + 0.45 * smoothstep(y, 0.05, 0.45) - 0.15 * np.exp(-((x / 0.03) ** 2))
+    shade = 0.66 + 0.34 * smoothstep(y, 0.05, 0.36) - 0.10 * np.exp(-((x / 0.035) ** 2)) - 0.9 * x**2
     rgb = np.clip(colour * shade[..., None], 0, 255)
     return Texture(rgba=np.dstack([rgb, alpha]).astype(np.float32), column0=column0, row0=0.0, scale=scale)
+
+
+def _tongue_colour(rgb: UInt8Array, shape: Shape, usual: FloatArray) -> FloatArray:
+    """Between the usual colour and the lower lip's, which lies in the same light."""
+    outline = np.concatenate([shape.points[list(mesh.LOWER_INNER), :2], shape.points[list(mesh.LOWER_OUTER[::-1]), :2]])
+    lip = _inside(rgb, outline)
+    return usual if len(lip) < 12 else np.asarray(0.5 * usual + 0.5 * np.median(lip, axis=0) * _DEEPER)
 
 
 def _own_teeth(rgb: UInt8Array, shape: Shape, cavity: Float32Array) -> tuple[Texture, float, bool]:
@@ -373,6 +386,8 @@ def _paint_own(mouth: Mouth, own: Texture, local: Float32Array, opening: Opening
         _lay_below(dark, mouth, local, opening, lip)
         band = smoothstep(y.astype(float), mouth.own_split - 0.012, mouth.own_split + 0.012) * min(1.0, down / 0.02)
     else:
+        lift = 0.16 * mouth.width * min(1.0, down / _WIDE_JAW)
+        _lay(dark, mouth.tongue, local, opening, top=mouth.own_split + down - lift, tall=1.0, light=0.8)
         within = np.clip(np.minimum(y - split + 0.02, split + down + 0.02 - y) / 0.03, 0, 1)
         band = 0.88 * np.clip(down / 0.12, 0, 1) * within
     weight = band[..., None].astype(np.float32)

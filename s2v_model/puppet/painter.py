@@ -5,6 +5,7 @@ turn and the face's own motion become one map, so every pixel is sampled once. K
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,7 +13,8 @@ import numpy.typing as npt
 
 from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
-from s2v_model.puppet.eyes import Eye, look
+from s2v_model.puppet.drawn_lids import draw_lid
+from s2v_model.puppet.eyes import Eye, look, outline
 from s2v_model.puppet.fields import Inverter, weighted_sum
 from s2v_model.puppet.head import HEAD_LIMITS, HEAD_PARAMETERS
 from s2v_model.puppet.matte import Run
@@ -20,6 +22,7 @@ from s2v_model.puppet.mouth import Opening, paint
 from s2v_model.puppet.pose import CHANNEL, JAW_OPENING
 from s2v_model.puppet.rig import TEXTURE_SCALE, Rig
 from s2v_model.puppet.sheets import PARAMETERS
+from s2v_model.puppet.strokes import Scratch, blurred, curve_weights, draw_outline
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,9 +34,19 @@ _HEAD = slice(CHANNEL[HEAD_PARAMETERS[0]], CHANNEL[HEAD_PARAMETERS[-1]] + 1)
 _HEAD_LIMITS = np.array(HEAD_LIMITS, np.float32)
 _SLIT = 0.006
 """Lips less far apart, relative, are closed."""
-_Box = tuple[slice, slice, Float32Array]
-"""Rows and columns of the frame, and the stack at every pixel of them."""
 _JAW, _ROUND, _PRESS, _FV = (PARAMETERS.index(name) for name in ("jaw", "round", "press", "fv"))
+
+
+class _Box(NamedTuple):
+    """A part of the frame, and for each of its pixels (h, w, 2) where both sheets come from and where it lies."""
+
+    rows: slice
+    columns: slice
+    upper: Float32Array
+    """Px of the texture."""
+    lower: Float32Array
+    local: Float32Array
+    """Relative."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +82,8 @@ class Painter:
         self._face_in_head = head.index_of(face.nodes()).astype(np.float32)
         self._dark = np.empty(shape[:2], np.float32)
         self._index = np.empty(shape, np.float32)
-        self._stack = np.empty((face.rows, face.columns, 6), np.float32)
+        self._from_upper, self._from_lower, self._local, self._at = (np.empty(shape, np.float32) for _ in range(4))
+        self._scratch = Scratch()
         width, height = head.size_px
         _, _, x1, y1 = face.box
         self._map = np.empty((max(height, y1), max(width, x1), 2), np.float32)
@@ -77,6 +91,8 @@ class Painter:
         self._rgb = rig.backdrop.plate.copy()
         self._to_local = (rig.shape.axes / rig.shape.unit).astype(np.float32)
         self._offset = np.float32((scale - 1) / 2)
+        self._corner = np.array([face.left - 0.5, face.top - 0.5], np.float32)
+        self._centre = rig.shape.centre.astype(np.float32)
 
     def paint(self, pose: Float32Array) -> UInt8Array:
         """The frame of `pose` (channels,): (height, width, 3) RGB; overwritten by the next call."""
@@ -139,27 +155,25 @@ class Painter:
         cv2.resize(self._head_map, (width, height), dst=self._map[:height, :width], interpolation=cv2.INTER_LINEAR)
 
     def _move_face(self, weights: Float32Array, lips: _Lips) -> None:
-        """Fill the stack (both sheets' sources, local coordinates) and the map inside the face grid."""
-        rig, scale, stack = self._rig, TEXTURE_SCALE, self._stack
+        """Both sheets' sources and local coordinates at every node, and the map inside the face grid."""
+        rig, scale = self._rig, TEXTURE_SCALE
         for fields, backward in ((rig.upper_fields, self._upper), (rig.lower_fields, self._lower)):
             weighted_sum(fields, weights, self._forward)
             self._invert_face(self._forward, backward)
-        at = self._face_nodes + cv2.remap(
-            self._back, self._face_in_head, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        index = (at - np.array([rig.face_grid.left, rig.face_grid.top], np.float32) + 0.5) * np.float32(
-            1 / rig.face_grid.step
-        )
-        index -= 0.5
-        for channel, backward in ((0, self._upper), (2, self._lower)):
-            moved = cv2.remap(backward, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            moved += at
-            moved *= scale
-            moved += self._offset
-            stack[..., channel : channel + 2] = moved
-        self._index = index
-        stack[..., 4:] = (at - rig.shape.centre.astype(np.float32)) @ self._to_local.T
-        source = stack[..., :2] + (stack[..., 2:4] - stack[..., :2]) * self._share_below(stack[..., 4:], lips)
+        at, index = self._at, self._index
+        cv2.remap(self._back, self._face_in_head, None, cv2.INTER_LINEAR, dst=at, borderMode=cv2.BORDER_REPLICATE)
+        at += self._face_nodes
+        np.subtract(at, self._corner, out=index)
+        index *= np.float32(1 / rig.face_grid.step)
+        index -= np.float32(0.5)
+        for moved, backward in ((self._from_upper, self._upper), (self._from_lower, self._lower)):
+            cv2.remap(backward, index, None, cv2.INTER_LINEAR, dst=moved, borderMode=cv2.BORDER_REPLICATE)
+            np.add(moved, at, out=moved)
+            np.multiply(moved, scale, out=moved)
+            np.add(moved, self._offset, out=moved)
+        at -= self._centre
+        np.matmul(at, self._to_local.T, out=self._local)
+        source = self._source(self._from_upper, self._from_lower, self._local, lips)
         x0, y0, x1, y1 = rig.face_grid.box
         cv2.resize(source, rig.face_grid.size_px, dst=self._map[y0:y1, x0:x1], interpolation=cv2.INTER_LINEAR)
 
@@ -192,18 +206,36 @@ class Painter:
         pucker = float(np.clip(weights[_ROUND], 0, 1))
         return _Lips(upper=upper, lower=lower, jaw=jaw, pucker=pucker, activity=activity)
 
+    def _source(self, upper: Float32Array, lower: Float32Array, local: Float32Array, lips: _Lips) -> Float32Array:
+        """Where each point comes from, px of the texture: (h, w, 2), overwritten by the next call."""
+        source = self._scratch.floats("source", *upper.shape)
+        np.subtract(lower, upper, out=source)
+        source *= self._share_below(local, lips)[..., None]
+        source += upper
+        return source
+
     def _share_below(self, local: Float32Array, lips: _Lips) -> Float32Array:
-        """How much of each point belongs to the lower sheet: 0 above the lip line, 1 below; (h, w, 1)."""
+        """How much of each point belongs to the lower sheet: 0 above the lip line, 1 below; (h, w)."""
         start, end = lips.upper[0, 0], lips.upper[-1, 0]
-        x = np.linspace(start, end, 128)
         across = np.maximum.accumulate(lips.upper[:, 0])
-        line = np.interp(x, across, (lips.upper[:, 1] + lips.lower[:, 1]) / 2).astype(np.float32)[None]
-        column = (local[..., 0] - np.float32(start)) * np.float32(127 / max(end - start, 1e-3))
-        middle = cv2.remap(line, column, np.zeros_like(column), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        outside = np.maximum(np.maximum(local[..., 0] - np.float32(end), np.float32(start) - local[..., 0]), 0)
-        soft = np.float32(max(1 / self._rig.shape.unit, 0.006))
-        share = (local[..., 1] - middle) / (soft + outside * np.float32(1.4)) * np.float32(0.5) + np.float32(0.5)
-        return np.asarray(np.clip(share, 0, 1)[..., None], np.float32)
+        line = np.interp(np.linspace(start, end, 128), across, (lips.upper[:, 1] + lips.lower[:, 1]) / 2)
+        column, still, share = (self._scratch.floats(name, *local.shape[:2]) for name in ("column", "still", "share"))
+        np.subtract(local[..., 0], np.float32(start), out=column)
+        column *= np.float32(127 / max(end - start, 1e-3))
+        still.fill(0)
+        way = line.astype(np.float32)[None]
+        cv2.remap(way, column, still, cv2.INTER_LINEAR, dst=share, borderMode=cv2.BORDER_REPLICATE)
+        np.subtract(local[..., 1], share, out=share)
+        # Beside the mouth the sheets part ever more softly.
+        outside = np.subtract(local[..., 0], np.float32((start + end) / 2), out=column)
+        np.abs(outside, out=outside)
+        outside -= np.float32((end - start) / 2)
+        np.maximum(outside, 0, out=outside)
+        outside *= np.float32(2 * 1.4)
+        outside += np.float32(2 * max(1 / self._rig.shape.unit, 0.006))
+        share /= outside
+        share += np.float32(0.5)
+        return np.clip(share, 0, 1, out=share)
 
     def _to_frame(self, local: FloatArray) -> FloatArray:
         """Points of the face as px of the frame, the head's turn included."""
@@ -213,7 +245,7 @@ class Painter:
         return np.asarray(px + moved[0])
 
     def _box(self, local: FloatArray, margin: float) -> _Box | None:
-        """The frame's rows and columns around points, and the stack at every pixel of them; None outside the frame."""
+        """The frame's rows and columns around points, and the sheets there; None outside the frame."""
         grid, rig = self._rig.face_grid, self._rig
         px = self._to_frame(local)
         reach = margin * rig.shape.unit
@@ -224,13 +256,17 @@ class Painter:
             return None
         step = grid.step
         size = (int(right - left) * step, int(bottom - top) * step)
-        full = cv2.resize(np.ascontiguousarray(self._stack[top:bottom, left:right]), size)
         # Half a cell at the edge is extrapolated by repetition: leave a cell out.
         rows = slice(grid.top + int(top) * step + step, min(rig.height, grid.top + int(bottom) * step - step))
         columns = slice(grid.left + int(left) * step + step, min(rig.width, grid.left + int(right) * step - step))
         if rows.stop <= rows.start or columns.stop <= columns.start:
             return None
-        return rows, columns, full[step : step + rows.stop - rows.start, step : step + columns.stop - columns.start]
+        part = np.s_[step : step + rows.stop - rows.start, step : step + columns.stop - columns.start]
+        fields = []
+        for name, nodes in (("upper", self._from_upper), ("lower", self._from_lower), ("local", self._local)):
+            full = self._scratch.floats(name, size[1], size[0], 2)
+            fields.append(cv2.resize(nodes[top:bottom, left:right], size, dst=full)[part])
+        return _Box(rows, columns, *fields)
 
     def _draw_lips(self, lips: _Lips) -> _Box | None:
         """The lips and the skin about them, sharply parted; where the mouth lies, None where nothing of it moves."""
@@ -241,52 +277,59 @@ class Painter:
         box = self._box(np.concatenate([lips.upper, lips.lower, outer]), 0.10)
         if box is None:
             return None
-        rows, columns, stack = box
-        target = self._rgba[rows, columns]
+        target = self._rgba[box.rows, box.columns]
         parted = float(np.clip((lips.opening - 0.010) / 0.03, 0, 1))
         if rig.mouth.line:
             # Lines do not fade: they are the drawing's own, or drawn anew around the opening.
             parted = float(lips.opening > _SLIT)
         open_mouthed = rig.shape.gap > _PARTED
         healing = max(parted, 1.0 if open_mouthed else 0.0) * lips.activity
-        source = stack[..., :2] + (stack[..., 2:4] - stack[..., :2]) * self._share_below(stack[..., 4:], lips)
-        self._draw_healed(target, source, healing)
+        self._draw_healed(target, self._source(box.upper, box.lower, box.local, lips), healing)
         if open_mouthed and parted < 1:
-            line = self._to_frame((lips.upper + lips.lower) / 2) - [columns.start, rows.start]
+            line = self._to_frame((lips.upper + lips.lower) / 2) - [box.columns.start, box.rows.start]
             self._draw_contact(target, line, (1 - parted) * healing)
         return box
 
     def _draw_healed(self, target: UInt8Array, source: Float32Array, healing: float) -> None:
-        rig = self._rig
-        if healing <= 0:
-            plain = cv2.remap(rig.texture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            target[..., :3] = plain[..., :3]
-            return
-        near = source - np.array(rig.healed_at, np.float32)
-        healed = cv2.remap(rig.healed, near, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        rig, edge = self._rig, cv2.BORDER_REPLICATE
         if healing < 1:
-            plain = cv2.remap(rig.texture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            healed = cv2.addWeighted(healed, healing, plain, 1 - healing, 0)
-        target[..., :3] = healed[..., :3]
+            cv2.remap(rig.texture, source, None, cv2.INTER_LINEAR, dst=target, borderMode=edge)
+        if healing <= 0:
+            return
+        source -= np.array(rig.healed_at, np.float32)
+        if healing < 1:
+            healed = self._scratch.bytes("healed", *target.shape)
+            cv2.remap(rig.healed, source, None, cv2.INTER_LINEAR, dst=healed, borderMode=edge)
+            cv2.addWeighted(healed, healing, target, 1 - healing, 0, dst=target)
+        else:
+            cv2.remap(rig.healed, source, None, cv2.INTER_LINEAR, dst=target, borderMode=edge)
 
     def _draw_contact(self, target: UInt8Array, line: FloatArray, strength: float) -> None:
-        """The shadow where closed lips meet."""
-        unit = self._rig.shape.unit
+        """The shadow where closed lips meet; of a drawing that is open, the line."""
+        unit, mouth = self._rig.shape.unit, self._rig.mouth
+        if mouth.line:
+            colour = (*(float(value) * 0.5 for value in mouth.cavity), 255.0)
+            thick = max(1, round(mouth.line * unit))
+            cv2.polylines(target, [np.int32(line * 64)], False, colour, thick, cv2.LINE_AA, 6)
+            return
+        margin = int(0.03 * unit) + 4
+        low = np.maximum(np.floor(line.min(0)).astype(int) - margin, 0)
+        high = np.ceil(line.max(0)).astype(int) + margin
+        target, line = target[low[1] : high[1], low[0] : high[0]], line - low
         mask = np.zeros(target.shape[:2], np.uint8)
-        cv2.polylines(mask, [np.int32(line * 16)], False, 255, max(1, int(0.010 * unit)), cv2.LINE_AA, 4)
-        soft = cv2.GaussianBlur(mask, (0, 0), max(0.7, 0.008 * unit)).astype(np.float32)
+        cv2.polylines(mask, [np.int32(line * 16)], False, 255, max(1, int(0.006 * unit)), cv2.LINE_AA, 4)
+        soft = cv2.GaussianBlur(mask, (0, 0), max(0.7, 0.006 * unit)).astype(np.float32)
         alpha = (soft * np.float32(0.75 * strength / 255))[..., None]
-        target[..., :3] = target[..., :3] * (1 - alpha) + self._rig.mouth.cavity * alpha
+        target[..., :3] = target[..., :3] * (1 - alpha) + mouth.cavity * alpha
 
     def _draw_inside(self, box: _Box, lips: _Lips, tongue: float) -> None:
         if lips.opening <= _SLIT:
             return
         rig = self._rig
         unit = rig.shape.unit
-        rows, columns, stack = box
-        target = self._rgba[rows, columns]
+        target = self._rgba[box.rows, box.columns]
         outline = self._to_frame(_CURVE @ np.concatenate([lips.upper, lips.lower[-2:0:-1]]))
-        outline -= [columns.start, rows.start]
+        outline -= [box.columns.start, box.rows.start]
         is_drawn = rig.mouth.line > 0
         fade = 1.0 if is_drawn else float(np.clip((lips.opening - _SLIT) / 0.02, 0, 1)) * lips.activity
         margin = int(0.03 * unit) + 4
@@ -297,23 +340,33 @@ class Painter:
         mask = np.zeros((bottom - top, right - left), np.uint8)
         cv2.fillPoly(mask, [np.int32((outline - [left, top]) * 64)], 255, cv2.LINE_AA, 6)
         alpha = cv2.GaussianBlur(mask, (0, 0), max(0.7, 0.0075 * unit)).astype(np.float32) * np.float32(fade / 255)
-        depth = _blurred(mask, max(1.5, 0.030 * unit))
+        depth = blurred(mask, max(1.5, 0.030 * unit))
         depth /= max(float(depth.max()), 1.0)
         scale = float(lips.upper[-1, 0] - lips.upper[0, 0]) / rig.shape.slit_width
         opening = Opening(jaw=lips.jaw, width_scale=scale, tongue=tongue, pucker=lips.pucker)
-        inside = paint(rig.mouth, stack[top:bottom, left:right, 4:], opening)
+        inside = paint(rig.mouth, box.local[top:bottom, left:right], opening)
         if is_drawn:
-            _draw_line(inside, alpha, outline - [left, top], rig.mouth.line * unit, rig.mouth.cavity * 0.5)
+            draw_outline(inside, alpha, outline - [left, top], rig.mouth.line * unit, rig.mouth.cavity * 0.5)
         else:
             # The lips shade what lies just behind them.
             darkest, slope, start = (0.50, 1.35, 0.30) if rig.mouth.own is None else (0.60, 1.3, 0.3)
             inside *= (darkest + (1 - darkest) * np.clip(depth * slope - start, 0, 1))[..., None]
         part = target[top:bottom, left:right, :3]
-        blended = part * (1 - alpha[..., None]) + inside * alpha[..., None]
-        part[:] = np.clip(blended, 0, 255).astype(np.uint8)
+        inside -= part
+        inside *= alpha[..., None]
+        inside += part
+        np.copyto(part, np.clip(inside, 0, 255, out=inside), casting="unsafe")
 
     def _paint_eye(self, eye: Eye, pose: Float32Array) -> None:
         closed = float(pose[CHANNEL["blink"]])
+        if eye.drawn is not None and closed > 0.02:
+            self._move_eye(eye, pose, 0.0)
+            above, below = (self._to_frame(edge) for edge in outline(eye))
+            draw_lid(self._rgba, eye.drawn, above, below, eye.drawn.thick * self._rig.shape.unit, closed)
+        else:
+            self._move_eye(eye, pose, closed)
+
+    def _move_eye(self, eye: Eye, pose: Float32Array, closed: float) -> None:
         gaze_x, gaze_y = float(pose[CHANNEL["gaze_x"]]), float(pose[CHANNEL["gaze_y"]])
         if closed < 0.02 and abs(gaze_x) < 0.02 and abs(gaze_y) < 0.02:
             return
@@ -321,53 +374,20 @@ class Painter:
         box = self._box(corners, 0.0)
         if box is None:
             return
-        rows, columns, stack = box
-        sight = look(eye, stack[..., 4:], closed=closed, gaze=gaze_x, lower_gaze=gaze_y)
+        sight = look(eye, box.local, closed=closed, gaze=gaze_x, lower_gaze=gaze_y)
         way = (self._rig.shape.axes * self._rig.shape.unit * TEXTURE_SCALE).astype(np.float32)
-        source = stack[..., :2] + sight.shift @ way
+        source = box.upper + sight.shift @ way
         colours = cv2.remap(self._rig.texture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         drawn = colours[..., :3].astype(np.float32)
         if closed > 0:
-            near = stack[..., :2] - np.array(self._rig.lids_at, np.float32)
+            near = box.upper - np.array(self._rig.lids_at, np.float32)
             skin = cv2.remap(self._rig.lids, near, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             drawn += (skin[..., :3] - drawn) * sight.skin[..., None]
         drawn *= sight.light[..., None]
         # Large eyes of a drawing reach into its mouth, and folds of the skin into the eye's surroundings.
         touched = (sight.shift != 0).any(-1) | (sight.skin > 0) | (sight.light < 0.995)
-        np.copyto(self._rgba[rows, columns, :3], drawn, where=touched[..., None], casting="unsafe")
+        np.copyto(self._rgba[box.rows, box.columns, :3], drawn, where=touched[..., None], casting="unsafe")
 
 
-def _draw_line(
-    inside: Float32Array, alpha: Float32Array, outline: FloatArray, thick_px: float, colour: Float32Array
-) -> None:
-    """The line that a drawing has around its mouth, into the colours and their alpha."""
-    stroke = np.zeros(alpha.shape, np.uint8)
-    cv2.polylines(stroke, [np.int32(outline * 64)], True, 255, max(1, round(thick_px)), cv2.LINE_AA, 6)
-    share = stroke.astype(np.float32) / 255
-    inside += (colour - inside) * share[..., None]
-    np.maximum(alpha, share, out=alpha)
-
-
-def _blurred(mask: UInt8Array, sigma: float) -> Float32Array:
-    """`mask` blurred widely, at a quarter of its size where that cannot be seen."""
-    height, width = mask.shape
-    if sigma < 4 or min(height, width) < 16:
-        return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma), np.float32)
-    small = cv2.resize(mask, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
-    soft = cv2.GaussianBlur(small.astype(np.float32), (0, 0), sigma / 4)
-    return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def _curve_weights(count: int, parts: int = 6) -> FloatArray:
-    """(curve points, count): the closed Catmull-Rom curve through `count` points is this times them."""
-    points = np.eye(count)
-    t = np.linspace(0, 1, parts, endpoint=False)[:, None]
-    pieces = []
-    for k in range(count):
-        a, b, c, d = (points[(k + step) % count] for step in (-1, 0, 1, 2))
-        pieces.append(0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3))
-    return np.vstack(pieces)
-
-
-_CURVE = _curve_weights(2 * len(mesh.UPPER_INNER) - 2)
+_CURVE = curve_weights(2 * len(mesh.UPPER_INNER) - 2)
 """Closed, so that the corners of the mouth are round."""

@@ -27,6 +27,13 @@ FloatArray = npt.NDArray[np.float64]
 TEXTURE_SCALE = 2
 """The picture is warped from twice its size: plain bilinear sampling then stays sharp."""
 
+_RINGING_PX = 8
+"""How far enlarging reaches beyond what is enlarged."""
+_DRAWN_CHIN = 0.35
+"""Drawings talk with their mouths: the line of a jaw that follows all the way gets corners."""
+_BARED, _PIT = 0.055, 0.45
+"""From this gap, relative, a smile has pits at its corners; they have less than this share of the lips' light."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rig:
@@ -67,7 +74,7 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     is_flat = is_flat_drawing(rgb, shape.points)
     drawn = find_drawn_mouth(rgb, shape) if is_flat else None
     shape = shape if drawn is None else drawn.shape
-    upper_points, lower_points = displacements(shape)
+    upper_points, lower_points = displacements(shape, chin_follows=_DRAWN_CHIN if is_flat else 1.0)
     face_grid, anchors = _face_grid(shape, width, height)
     upper_fields, lower_fields = _fields(shape, face_grid, anchors, upper_points, lower_points)
     step = max(8, 2 * face_grid.step)
@@ -76,12 +83,12 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     backdrop = build_backdrop(rgb, segmenter.matte(rgb, shape), _reach(shape, turns, head_grid, face_grid, rgb))
     person = backdrop.person
     healed_rgb = np.dstack([_healed(np.ascontiguousarray(person[..., :3]), shape, drawn), person[..., 3]])
-    healed, healed_at = _around(doubled(healed_rgb), shape, mesh.UPPER_OUTER + mesh.LOWER_OUTER)
+    healed, healed_at = _around(healed_rgb, shape, mesh.UPPER_OUTER + mesh.LOWER_OUTER)
     eyes = measure_eyes(rgb, shape)
     # Areas of one colour have no folds.
     shades = shade_fields(shape, face_grid) * np.float32(not is_flat)
-    shut = shut_eyes(np.ascontiguousarray(person[..., :3]), shape, eyes)
-    lids, lids_at = _around(doubled(np.dstack([shut, person[..., 3]])), shape, mesh.EYE_CORNERS_OUTER)
+    shut, lids_at = _around(person, shape, mesh.EYE_CORNERS_OUTER)
+    shut[..., :3] = shut_eyes(np.ascontiguousarray(shut[..., :3]), shape, eyes, lids_at)
     return Rig(
         width=width,
         height=height,
@@ -96,12 +103,12 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
         head_fields=turns,
         backdrop=backdrop,
         texture=doubled(person),
-        healed=healed,
-        healed_at=healed_at,
+        healed=doubled(healed),
+        healed_at=(healed_at[0] * TEXTURE_SCALE, healed_at[1] * TEXTURE_SCALE),
         mouth=build_mouth(rgb, shape, line_px=drawn.line_px if drawn is not None else 0.0),
         eyes=eyes,
-        lids=lids,
-        lids_at=lids_at,
+        lids=doubled(shut),
+        lids_at=(lids_at[0] * TEXTURE_SCALE, lids_at[1] * TEXTURE_SCALE),
     )
 
 
@@ -159,6 +166,8 @@ def _healed(rgb: UInt8Array, shape: Shape, drawn: DrawnMouth | None) -> UInt8Arr
     mask = np.zeros(rgb.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.int32(outline * 16)], 255, cv2.LINE_AA, 4)
     size = max(1, int(0.030 * shape.unit) | 1)
+    if shape.gap > _BARED:
+        mask |= _pits(rgb, shape)
     if drawn is not None:
         # Nothing but the drawing's own lines: what is between them has one colour up to its edge.
         mask, size = drawn.slit, 5
@@ -170,17 +179,42 @@ def _healed(rgb: UInt8Array, shape: Shape, drawn: DrawnMouth | None) -> UInt8Arr
     return healed
 
 
-def _around(texture: UInt8Array, shape: Shape, ids: tuple[int, ...]) -> tuple[UInt8Array, tuple[int, int]]:
-    """The part of `texture` about some mesh points, and its left and top."""
+def _pits(rgb: UInt8Array, shape: Shape) -> UInt8Array:
+    """255 on the dark of a smile's corners, which the mesh counts as lips."""
+    outline = np.concatenate([shape.points[list(mesh.UPPER_OUTER), :2], shape.points[list(mesh.LOWER_OUTER[::-1]), :2]])
+    within = np.zeros(rgb.shape[:2], np.uint8)
+    cv2.fillPoly(within, [np.round(outline).astype(np.int32)], 255)
+    within = cv2.dilate(within, np.ones((max(1, int(0.05 * shape.unit)),) * 2, np.uint8))
+    light = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    if not within.any():
+        return np.asarray(within)
+    return np.asarray(np.where(light < _PIT * float(np.median(light[within > 0])), within, 0), np.uint8)
+
+
+def _around(rgba: UInt8Array, shape: Shape, ids: tuple[int, ...]) -> tuple[UInt8Array, tuple[int, int]]:
+    """A copy of the part of `rgba` about some mesh points, and its left and top."""
     points = shape.points[list(ids), :2]
     reach = 0.45 * shape.unit
-    low = np.maximum(np.floor((points.min(0) - reach) * TEXTURE_SCALE), 0).astype(int)
-    high = np.ceil((points.max(0) + reach) * TEXTURE_SCALE).astype(int)
-    return np.ascontiguousarray(texture[low[1] : high[1], low[0] : high[0]]), (int(low[0]), int(low[1]))
+    low = np.clip(np.floor(points.min(0) - reach).astype(int), 0, np.array(rgba.shape[1::-1]) - 1)
+    high = np.maximum(np.ceil(points.max(0) + reach).astype(int), low + 1)
+    return rgba[low[1] : high[1], low[0] : high[0]].copy(), (int(low[0]), int(low[1]))
 
 
 def doubled(rgba: UInt8Array) -> UInt8Array:
     """RGBA at TEXTURE_SCALE whose 2 x 2 means give `rgba` back: a still face is then as sharp as its portrait."""
+    left, top, width, height = cv2.boundingRect(cv2.extractChannel(rgba, 3))
+    low = np.maximum([left - _RINGING_PX, top - _RINGING_PX], 0)
+    high = np.minimum([left + width + _RINGING_PX, top + height + _RINGING_PX], rgba.shape[1::-1])
+    if (high - low < rgba.shape[1::-1]).any():
+        # Nothing is there but the person.
+        whole = np.zeros((rgba.shape[0] * TEXTURE_SCALE, rgba.shape[1] * TEXTURE_SCALE, 4), np.uint8)
+        (x0, y0), (x1, y1) = low * TEXTURE_SCALE, high * TEXTURE_SCALE
+        whole[y0:y1, x0:x1] = _enlarged(np.ascontiguousarray(rgba[low[1] : high[1], low[0] : high[0]]))
+        return whole
+    return _enlarged(rgba)
+
+
+def _enlarged(rgba: UInt8Array) -> UInt8Array:
     size = (rgba.shape[1] * TEXTURE_SCALE, rgba.shape[0] * TEXTURE_SCALE)
     large = cv2.resize(rgba, size, interpolation=cv2.INTER_CUBIC)
     for _ in range(2):

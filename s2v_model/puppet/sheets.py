@@ -17,6 +17,8 @@ PARAMETERS = ("jaw", "round", "spread", "press", "fv", "lowdn", "upup", "smile",
 """jaw opens; round puckers; spread pulls the corners; press closes the lips; fv lifts the lower lip to the teeth;
 lowdn and upup bare the lower and upper teeth; smile lifts the corners; brow lifts the brows. 0 .. 1, 1 is strong."""
 
+_BROAD = 0.16
+"""No smile is relaxed as one wider than this."""
 _CORNER_FOLLOWS = 0.40
 """Share of the jaw's way that the corners of the mouth go down."""
 
@@ -30,7 +32,7 @@ def smoothstep(x: FloatArray | float, low: float, high: float) -> FloatArray:
 class _Weights:
     """How much each mesh point belongs to lips, corners and jaw; (468,) each."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, chin_follows: float) -> None:
         self.x, self.y = shape.local[:, 0], shape.local[:, 1]
         half = shape.mouth_half
         index = np.arange(mesh.NUM_POINTS)
@@ -48,12 +50,15 @@ class _Weights:
         ears, front = shape.depth[list(mesh.JAW_HINGES)].mean(), shape.depth[[mesh.CHIN, mesh.LOWER_LIP_EDGE]].mean()
         hinge = np.clip((ears - shape.depth) / (ears - front + 1e-6), 0, 1.15)
         lateral = 1 - smoothstep(np.abs(self.x), half * 0.9, half * 2.3)
-        self.jaw_skin = smoothstep(self.y, -0.06, 0.16) * hinge * (0.35 + 0.65 * lateral)
+        self.jaw_skin = chin_follows * smoothstep(self.y, -0.06, 0.16) * hinge * (0.35 + 0.65 * lateral)
 
 
-def displacements(shape: Shape) -> tuple[FloatArray, FloatArray]:
-    """(upper, lower): each (parameters, 468, 2), relative, for a parameter of 1 (jaw: for an opening of one unit)."""
-    weights = _Weights(shape)
+def displacements(shape: Shape, *, chin_follows: float = 1.0) -> tuple[FloatArray, FloatArray]:
+    """(upper, lower): each (parameters, 468, 2), relative, for a parameter of 1 (jaw: for an opening of one unit).
+
+    chin_follows: share of the jaw's way that the skin below the lips goes.
+    """
+    weights = _Weights(shape, chin_follows)
     upper = np.zeros((len(PARAMETERS), mesh.NUM_POINTS, 2))
     lower = np.zeros_like(upper)
     _jaw(weights, _of(upper, "jaw"), _of(lower, "jaw"))
@@ -77,7 +82,7 @@ def _jaw(w: _Weights, upper: FloatArray, lower: FloatArray) -> None:
     lifted = np.where(w.upper, follows * (1 - w.arc) - 0.05 * w.arc, follows * w.corner * (w.y < 0.12))
     upper[:, 1] = np.where(w.below_skin, down, lifted)
     for sheet in (upper, lower):
-        sheet[:, 0] = -w.side * 0.17 * w.corner
+        sheet[:, 0] = -w.side * 0.20 * w.corner
 
 
 def _lip_shapes(w: _Weights, upper: FloatArray, lower: FloatArray) -> None:
@@ -99,16 +104,30 @@ def _closures(w: _Weights, gap: float, upper: FloatArray, lower: FloatArray) -> 
     upper_skin, lower_skin = w.upper & ~w.upper_edge, w.lower & ~w.lower_edge
     _of(upper, "press")[:, 1] = np.where(w.upper, 0.25 * gap * w.arc, 0) + np.where(upper_skin, 0.012 * w.arc, 0)
     _of(lower, "press")[:, 1] = -np.where(lower_skin, 0.014 * w.arc, 0)
-    _of(upper, "fv")[:, 1] = np.where(w.upper, -0.022 * w.arc, -0.008 * w.lips * (w.y < 0))
-    _of(lower, "fv")[:, 1] = -np.where(w.lower, 0.016 * w.arc, 0) - np.where(lower_skin, 0.012 * w.arc, 0)
+    # Of teeth that the portrait bares, the edges are seen on the lip, not the gums above them.
+    _of(upper, "fv")[:, 1] = np.where(w.upper, (0.22 * min(gap, _BROAD) - 0.026) * w.arc, -0.008 * w.lips * (w.y < 0))
+    # The edge of the lower lip goes behind the teeth; what is seen of it ends where they do.
+    rise = min(0.016, 0.25 * gap)
+    _of(lower, "fv")[:, 1] = -np.where(w.lower, rise * w.arc, 0) - np.where(lower_skin, 0.016 * w.arc, 0)
     for sheet in (upper, lower):
         _of(sheet, "press")[:] -= 0.75 * gap * _of(sheet, "jaw")
         _of(sheet, "fv")[:] -= 0.62 * gap * _of(sheet, "jaw")
         _of(sheet, "round")[:] -= 0.30 * min(gap, 0.12) * _of(sheet, "jaw")
         # A broad smile that shuts grows narrower, and its corners come down.
-        _of(sheet, "press")[:, 0] -= np.clip(w.x, -0.34, 0.34) * w.lips * min(0.14, gap)
-        _of(sheet, "press")[:, 1] += 0.20 * gap * w.corner
+        _of(sheet, "press")[:, 0] -= np.clip(w.x, -0.34, 0.34) * w.lips * min(0.22, 1.6 * gap)
+        _of(sheet, "press")[:, 1] += 0.40 * min(gap, _BROAD) * w.corner
+    _meet(w, _of(upper, "press"), _of(lower, "press"))
     _of(upper, "round")[:, 1] += np.where(w.upper, 0.25 * min(gap, 0.12) * w.arc, 0)
+
+
+def _meet(w: _Weights, upper: FloatArray, lower: FloatArray) -> None:
+    """A smile gapes further aside than an arc does: what is left between the pressed lips is shared by both."""
+    above, below = list(mesh.UPPER_INNER), list(mesh.LOWER_INNER)
+    left = np.maximum(w.y[below] + lower[below, 1] - w.y[above] - upper[above, 1], 0)
+    order = np.argsort(w.x[above])
+    apart = np.interp(w.x, w.x[above][order], left[order], left=0, right=0)
+    upper[:, 1] += np.where(w.upper, 0.4 * apart, 0)
+    lower[:, 1] -= np.where(w.lower, 0.6 * apart, 0)
 
 
 def _bared(w: _Weights, upper: FloatArray, lower: FloatArray) -> None:

@@ -53,6 +53,7 @@ class Shot:
     """SHA-256 of its samples, 16 kHz s16 PCM, also where they are silence."""
     phones: tuple[ShotPhone, ...] | None
     stresses_ms: tuple[int, ...] = ()
+    """Where stressed words begin; of a listener, where those whom he hears end a phrase."""
     is_listening: bool = False
     gaze: float = 0.0
     is_sung: bool = False

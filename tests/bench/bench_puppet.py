@@ -1,6 +1,7 @@
 """The puppet's speed, and whether its lips are in time, its head steady and its eyes alive, in the encoded video.
 
     python tests/bench/bench_puppet.py PORTRAITS MODELS [--seconds 12] [--only NAME ...] [--sizes 1280x720 ...]
+        [--set-up]
 
 PORTRAITS: a folder of pictures. MODELS: the folder of .tflite files. Speech is synthetic, its phone times exact; the
 clip is encoded (x264 veryfast), decoded again, and the mesh finds the lips in it. A row a portrait:
@@ -17,13 +18,14 @@ import time
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
 import numpy as np
 from train_sounds import Spoken, speak
 
-from s2v_model.contract import Phone, Take
+from s2v_model.contract import SPEECH_RATE_HZ, Phone, Take
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.keep import pack, unpack
 from s2v_model.puppet.landmarks import Face, FaceFinder
@@ -32,6 +34,8 @@ from s2v_model.puppet.painter import Painter
 from s2v_model.puppet.pose import CHANNEL, JAW_OPENING
 from s2v_model.puppet.renderer import Puppet, load, pose_track
 from s2v_model.puppet.visemes import shapes_of
+from tasks.domain.framing import frame_portrait
+from tasks.media.pictures import cropped
 
 RATE = Fraction(25)
 SIZES = ("1280x720", "720x1280", "512x512", "640x360", "1920x1080")
@@ -39,6 +43,9 @@ TEXT = (
     "My mother bought blue bread and five brown fish for the whole family. Please move the piano up the path before "
     "Papa comes home. We will view the wonderful valley while you wash the white wool. Bob may build a big boat."
 )
+
+TEXT_SECONDS = 12
+"""It lasts longer than that; longer clips say it again."""
 
 
 class NoChunks:
@@ -60,10 +67,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--only", nargs="*", default=[], help="parts of file names")
     parser.add_argument("--sizes", nargs="*", default=SIZES, help="frames to time")
+    parser.add_argument(
+        "--set-up", action="store_true", help="only time how every portrait is set up, framed as clips are"
+    )
     arguments = parser.parse_args()
     models = {path.name: str(path) for path in arguments.models.glob("*.tflite")}
     puppet, finder = load({"models": models}), FaceFinder({name: Path(path) for name, path in models.items()})
-    voice = {"text": TEXT, "voice": "en-us+f2", "words_a_minute": 165, "pitch": 50}
+    text = " ".join([TEXT] * (1 + int(arguments.seconds // TEXT_SECONDS)))
+    voice = {"text": text, "voice": "en-us+f2", "words_a_minute": 165, "pitch": 50}
     spoken = cut(speak([voice])[0], arguments.seconds)
     pictures = [
         path
@@ -73,7 +84,12 @@ def main() -> None:
     print("| frames | set-up s | kept s | frames a second | s / (frame * megapixel) |\n|---|---|---|---|---|")
     for size in arguments.sizes:
         width, height = map(int, size.split("x"))
+        if arguments.set_up:
+            set_ups(puppet, finder, pictures, width, height)
+            continue
         speed(puppet, finder, pictures[0], spoken, width, height)
+    if arguments.set_up:
+        return
     print(
         "\n| portrait | gap | r | lag | p b m drawn shut | read shut | teeth | background | jump | likeness "
         "| blinks |\n" + "|---" * 11 + "|"
@@ -135,6 +151,31 @@ def speed(puppet: Puppet, finder: FaceFinder, path: Path, spoken: Spoken, width:
         f"| {width}x{height} | {set_up:.2f} | {again:.2f} | {1 / cost:.0f} | {cost / (width * height / 1e6):.4f} |",
         flush=True,
     )
+
+
+def set_ups(puppet: Puppet, finder: FaceFinder, pictures: list[Path], width: int, height: int) -> None:
+    """One row: CPU seconds, all threads, of the quickest, the median and the dearest portrait."""
+    costs = []
+    for path in pictures:
+        picture = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+        size, face = picture.shape[1::-1], finder.find(picture)[0]
+        portrait = SimpleNamespace(width=size[0], height=size[1], face_box=face.box)
+        framing = frame_portrait(portrait, [(width, height)], multiple_px=2, max_pixels=1920 * 1080)
+        take = Take(
+            portrait=cropped(picture, framing.crop, framing.width, framing.height),
+            face_box=framing.face_box,
+            speech=np.zeros(SPEECH_RATE_HZ, np.float32),
+            rate=RATE,
+            num_frames=25,
+            width=framing.width,
+            height=framing.height,
+            seed=7,
+        )
+        began = time.process_time()
+        puppet.rig(take)
+        costs.append(time.process_time() - began)
+    low, middle, high = min(costs), statistics.median(costs), max(costs)
+    print(f"| {width}x{height}, {len(costs)} portraits | {low:.2f} .. {middle:.2f} .. {high:.2f} | | | |", flush=True)
 
 
 def quality(puppet: Puppet, finder: FaceFinder, path: Path, spoken: Spoken) -> None:

@@ -3,7 +3,8 @@
     python tests/bench/sheet_puppet.py PORTRAITS MODELS OUT [--height 360] [--closer] [--only NAME ...]
 
 PORTRAITS: a folder of pictures. MODELS: the folder of .tflite files. OUT: a folder for PNG sheets, four rows each.
-One row a portrait: the portrait, then rest, "ah", "ee", "oo", "m", "f", "th", a blink and a glance aside.
+One row a portrait: the portrait, then rest, "ah", "ee", "oo", "m", "f", "th", "l", lids half and
+wholly shut, and a glance aside.
 """
 
 import argparse
@@ -28,6 +29,8 @@ POSES = {
     "m": {"press": 1.0, "round": 0.12},
     "f": {"jaw": 0.012, "fv": 1.0, "upup": 0.2, "spread": 0.1},
     "th": {"jaw": 0.16, "spread": 0.2, "lowdn": 0.25, "upup": 0.1, "tongue": 1.0},
+    "l": {"jaw": 0.22, "spread": 0.2, "lowdn": 0.18, "upup": 0.08, "tongue": 0.9},
+    "half": {"blink": 0.5},
     "blink": {"jaw": 0.3, "blink": 1.0, "yaw": 0.04, "pitch": 0.03},
     "glance": {"jaw": 0.2, "gaze_x": 1.0, "yaw": -0.04, "brow": 0.4, "roll": 0.02},
 }

@@ -25,7 +25,7 @@ def test_the_eyes_of_a_drawing_are_found_by_their_white() -> None:
         outline = shape.to_frame(np.concatenate([eye.upper, eye.lower]))
         middle = (outline.min(0) + outline.max(0)) / 2
         np.testing.assert_allclose(middle, [x * SIZE / 320, 148 * SIZE / 320], atol=0.03 * shape.unit)
-        assert np.allclose(eye.skin, (224, 178, 150), atol=6)
+        assert np.allclose(eye.lid.skin, (224, 178, 150), atol=6)
 
 
 def test_a_photograph_is_no_flat_drawing() -> None:
@@ -36,6 +36,17 @@ def test_a_photograph_is_no_flat_drawing() -> None:
 
     assert not is_flat_drawing(photo, shape.points)
     assert find_drawn_eyes(photo, shape) is None
+
+
+def test_a_large_smooth_photograph_is_no_flat_drawing() -> None:
+    """Shaded softly and enlarged, so that neighbouring pixels hardly differ, a face is still no drawing."""
+    points, side = drawn_face(SIZE).points * [3, 3, 3], 3 * SIZE
+    down, across = np.mgrid[:side, :side]
+    waves = 190 + 50 * np.sin(across / 55) * np.sin(down / 55)
+    smooth = np.repeat(waves.astype(np.uint8)[..., None], 3, axis=2)
+
+    assert not is_flat_drawing(smooth, points)
+    assert is_flat_drawing(cv2.resize(drawn_portrait(SIZE), (side, side)), points)
 
 
 def test_the_lips_of_a_drawing_move_to_where_they_are_drawn() -> None:

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from s2v_model.puppet.motion import Speaking, animate
+from s2v_model.puppet.motion import Speaking, _nods, animate
 from s2v_model.puppet.pose import CHANNEL, rest
 
 RATE = Fraction(25)
@@ -63,6 +63,21 @@ def test_a_listener_looks_to_where_the_talk_is(side: float) -> None:
     assert middle[:, CHANNEL["blink"]].max() > 0.9
     assert middle[:, CHANNEL["jaw"]].max() == 0
     assert middle[:, CHANNEL["own"]].min() > 0.99
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_listener_nods_where_the_other_pauses(seed: int) -> None:
+    """Dips of the head follow most pauses within a second, and there are no others."""
+    pauses = (2.0, 5.5, 9.0, 13.0, 16.5)
+    silence = np.zeros(2000)
+    quiet = Speaking(loudness=silence, stresses=(19.9,), listening=True, gaze=0.0)
+    nodding = Speaking(loudness=silence, stresses=pauses, listening=True, gaze=0.0)
+    dips = _nods(nodding, np.random.default_rng(seed))
+    deep = np.flatnonzero(dips > 0.012) / 100
+
+    assert _nods(quiet, np.random.default_rng(seed)).max() < 0.04
+    assert 3 <= sum(bool(((deep > pause) & (deep < pause + 1.2)).any()) for pause in pauses) <= 5
+    assert all(any(-0.1 < time - pause < 1.4 for pause in pauses) for time in deep)
 
 
 def test_a_stressed_word_nods_and_lifts_the_brows() -> None:

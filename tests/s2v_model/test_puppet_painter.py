@@ -5,10 +5,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from s2v_model.puppet import topology as mesh
+from s2v_model.puppet.eyes import measure_eyes, outline
 from s2v_model.puppet.keep import pack, unpack
 from s2v_model.puppet.painter import Painter
 from s2v_model.puppet.pose import CHANNEL, rest
 from s2v_model.puppet.rig import Rig, build_rig
+from s2v_model.puppet.shape import measure
+from s2v_model.puppet.sheets import PARAMETERS, displacements
 from tests.faces import DrawnMatte, drawn_face, drawn_portrait
 
 SIZE = 320
@@ -68,11 +72,53 @@ def test_pressed_lips_stay_closed_whatever_the_jaw_did(rig: Rig) -> None:
     assert posed(rig, own=0, press=1.0, jaw=0.02)[lips].min() > 50
 
 
+def test_the_broadest_smile_shuts_from_corner_to_corner() -> None:
+    """Lips that gape as far aside as in the middle meet everywhere at "m"."""
+    points = drawn_face(SIZE).points.copy()
+    points[list(mesh.LOWER_INNER[2:-2]), 1] += 16
+    shape = measure(drawn_portrait(SIZE), points)
+    upper, lower = (sheet[PARAMETERS.index("press"), :, 1] for sheet in displacements(shape))
+    apart = shape.local[list(mesh.LOWER_INNER), 1] - shape.local[list(mesh.UPPER_INNER), 1]
+    left = apart + lower[list(mesh.LOWER_INNER)] - upper[list(mesh.UPPER_INNER)]
+
+    assert apart.max() > 0.08
+    assert left.max() < 0.006
+
+
 def test_a_blink_covers_the_eyes(rig: Rig) -> None:
     """The dark pupils are gone while the lids are down."""
     for eye in ((159, 145), (386, 374)):
         place = around(rig, *eye, reach=4)
         assert posed(rig)[place].mean() < posed(rig, blink=1.0)[place].mean() - 25
+
+
+def test_a_drawing_s_lid_is_an_area_and_a_line(rig: Rig) -> None:
+    """While it shuts and when it is shut, what lies above its line has the skin's own colour: nothing is smudged."""
+    for eye in rig.eyes:
+        assert eye.drawn is not None
+        upper, lower = (rig.shape.to_frame(edge) for edge in outline(eye))
+        middle = len(upper) // 2
+        for closed, share in ((0.5, 0.25), (1.0, 0.5)):
+            x, y = np.round(upper[middle] + share * (lower[middle] - upper[middle])).astype(int)
+            np.testing.assert_allclose(posed(rig, blink=closed)[y, x], eye.drawn.skin, atol=2)
+        x, y = np.round(lower[middle]).astype(int)
+        assert np.abs(posed(rig, blink=1.0)[y - 2 : y + 3, x] - eye.drawn.line).max(1).min() < 40
+
+
+@pytest.mark.parametrize(("moved", "least", "most"), [(-0.2, 1.2, 1.3), (0.6, 1.0, 1.1)])
+def test_a_lid_goes_below_a_mesh_that_missed_the_eye(moved: float, least: float, most: float) -> None:
+    """Where the eye of a photograph goes on below the mesh's lower lid, its lid shuts further down; else hardly."""
+    grain = np.random.default_rng(3).normal(0, 9, (SIZE, SIZE, 1))
+    photo = np.clip(drawn_portrait(SIZE) + grain, 0, 255).astype(np.uint8)
+    points = drawn_face(SIZE).points.copy()
+    for ids in mesh.EYES:
+        upper, lower = list(ids["upper"][1:-1]), list(ids["lower"][1:-1])
+        points[lower, 1] += moved * (points[lower, 1] - points[upper, 1])
+    shape = measure(photo, points)
+
+    for eye, ids in zip(measure_eyes(photo, shape), mesh.EYES, strict=True):
+        opening = (shape.local[list(ids["lower"]), 1] - shape.local[list(ids["upper"]), 1]).max()
+        assert least < eye.opening / opening < most
 
 
 def test_a_glance_moves_the_pupils(rig: Rig) -> None:

@@ -213,6 +213,17 @@ def test_prompts_are_the_episodes_the_speakers_and_the_lines(bench):
     assert (shot.negative_prompt, shot.is_sung, shot.stresses_ms) == ("blur", True, (400,))
 
 
+def test_a_listener_knows_where_the_other_pauses(bench):
+    """Ends of the other's utterances and pauses between his words, in ms of the shot; none where nobody is heard."""
+    words = tuple(Word(text="so", span=at(a, b)) for a, b in ((0.1, 0.4), (0.45, 0.9), (1.4, 1.8)))
+    said = (replace(heard(1, "anna", 0, 2), words=words), heard(2, "ben", 2.5, 4))
+    shots = planned(bench, a_recording(bench, *said, length=4), layout="split").shots
+    listening = {(shot.speaker, shot.start_frame): shot.stresses_ms for shot in shots if shot.is_listening}
+
+    assert listening[("ben", 0)] == (900, 2000)
+    assert all(shot.stresses_ms == () for shot in planned(bench, a_recording(bench, *said, length=4)).shots)
+
+
 def test_names_are_shown_where_somebody_first_speaks(bench):
     """Once for each speaker, within his shot, never while he only listens; on his side of a shared picture."""
     active = planned(bench, a_script(bench, 1.0, 5.0, 1.0))
