@@ -5,6 +5,7 @@ the command line overrides. Out: one frozen `Settings`. Knows no engine: names a
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Self
@@ -188,9 +189,13 @@ def _first(error: ValidationError) -> str:
     return f"{name}: {finding['msg'].lower()}."
 
 
-def visible_gpus() -> tuple[str, ...]:
-    """The GPUs that this process may use, as CUDA names them; "0" where nothing is said."""
-    return tuple(part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",") if part.strip())
+def visible_gpus(devices: Path = Path("/dev")) -> tuple[str, ...]:
+    """The GPUs that this process may use, as CUDA names them: of CUDA_VISIBLE_DEVICES, else all; "0" without any."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return tuple(part.strip() for part in named.split(",") if part.strip())
+    found = [device for device in devices.iterdir() if re.fullmatch(r"nvidia\d+", device.name)]
+    return tuple(str(number) for number in range(max(1, len(found))))
 
 
 def inherited(**others: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker
 from pydantic import Field
 
 from flows.places import worker_name
-from flows.settings import inherited, load_settings, visible_gpus
+from flows.settings import Settings, inherited, load_settings, visible_gpus
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -36,6 +36,8 @@ WATCH_SECONDS = 4.0
 RETIRE_SECONDS = 10.0
 BUSY_SECONDS = 20.0
 """How often a worker without a free GPU asks for work all the same: its health check wants to see it ask."""
+_SHARING = "wan-s2v"
+"""The renderer whose clips several GPUs may share."""
 SOON_SECONDS = 0.05
 """After a run the base class frees its place within this."""
 
@@ -45,10 +47,10 @@ class LoadFailed(RuntimeError):
 
 
 class Slot:
-    """One GPU, and at most one process on it."""
+    """One GPU, or those that share a clip, and at most one process on them."""
 
-    def __init__(self, gpu: str, pool: str) -> None:
-        self.gpu, self.pool = gpu, pool
+    def __init__(self, gpus: str, pool: str) -> None:
+        self.gpus, self.pool = gpus, pool
         self.process: asyncio.subprocess.Process | None = None
         self.num_runs = 0
         self.engine = ""
@@ -70,14 +72,14 @@ class Slot:
         """Start the process, and wait until its renderers are loaded. Raises LoadFailed."""
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "infra.warm_child", self.pool),
-            env=inherited(CUDA_VISIBLE_DEVICES=self.gpu),
+            env=inherited(CUDA_VISIBLE_DEVICES=self.gpus),
             start_new_session=True,  # a group of its own: what the child has started ends with it
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
         self.num_runs, self.engine, self._first_mb, self.grown_mb = 0, "", 0.0, 0.0
         if await self._answer() is None:
-            raise LoadFailed(f"the process on GPU {self.gpu} could not load, exit code {await self.process.wait()}")
+            raise LoadFailed(f"the process on GPU {self.gpus} could not load, exit code {await self.process.wait()}")
 
     async def _answer(self) -> dict[str, Any] | None:
         """The child's next message; None when it is dead."""
@@ -122,6 +124,14 @@ class Slot:
             await self.kill()
 
 
+def _shares(pool: str, settings: Settings) -> list[str]:
+    """The GPUs of each process: one, or as many as `wan-s2v` lets share a clip (its option `gpus`)."""
+    visible, asked = visible_gpus(), settings.engines.wan.get("gpus")
+    each = asked if settings.pools.get(_SHARING) == pool and type(asked) is int and asked > 1 else 1
+    whole = [",".join(visible[at : at + each]) for at in range(0, len(visible) - each + 1, each)]
+    return whole or [",".join(visible)]  # too few: the renderer says so when it loads
+
+
 class WarmConfiguration(BaseJobConfiguration):
     """What a flow run asks of its process."""
 
@@ -156,13 +166,14 @@ class WarmWorker(BaseWorker[WarmConfiguration, WarmVariables, WarmResult]):
     _display_name = "Warm GPU"
 
     def __init__(self, work_pool_name: str, *args: Any, **kwargs: Any) -> None:
-        self.slots = [Slot(gpu, work_pool_name) for gpu in visible_gpus()]
+        settings = load_settings()
+        self.slots = [Slot(gpus, work_pool_name) for gpus in _shares(work_pool_name, settings)]
         kwargs["limit"] = min(kwargs.get("limit") or len(self.slots), len(self.slots))
         super().__init__(work_pool_name, *args, **kwargs)
-        # The server keeps no more of a worker than its name: whoever deals shards reads there how many GPUs it has.
+        # The server keeps no more of a worker than its name: whoever deals shards reads there how many it takes.
         self.name = worker_name(self.name, kwargs["limit"])
         self._free: asyncio.Queue[Slot] = asyncio.Queue()
-        self._drain_seconds = load_settings().production.drain_seconds
+        self._drain_seconds = settings.production.drain_seconds
         self._asking: asyncio.Future[None] | None = None
         self._asked_at = float("-inf")
 

@@ -84,10 +84,10 @@ def test_what_is_away_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "num_workers"), [((), 1), (("a",), 1), (("a", "b"), 2), (("a (4 GPUs)", "b", "c (2 GPUs)"), 7)]
+    ("names", "num_workers"), [((), 1), (("a",), 1), (("a", "b"), 2), (("a (4 at once)", "b", "c (2 at once)"), 7)]
 )
 def test_shards_are_dealt_to_gpus_not_to_machines(names: tuple[str, ...], num_workers: int) -> None:
-    """A worker counts as often as it has GPUs; where none is there yet, one is reckoned with."""
+    """A worker counts for what it takes at once; where none is there yet, one is reckoned with."""
     nothing: Any = None
     server: Any = Server([], *names)
     away = Distribution(direct=nothing, pool="gpu", traits=nothing, episode="e")
