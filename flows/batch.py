@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ from typing import Any, Protocol
 from flows.choices import choices_for
 from flows.direct import Direct
 from flows.episodes import episode_bytes
+from flows.interrupt import heard
 from flows.logs import about
 from flows.pipeline import Run, production
 from flows.pool import Pool
@@ -296,19 +298,23 @@ def run_batch(
     waiting = iter(batch.orders)
     running: dict[Future[Outcome], Order] = {}
     threads = ThreadPoolExecutor(at_once, thread_name_prefix="row")
+    asked: list[bool] = []
     try:
-        while True:
-            # Only what can start is handed over: an urgent stop leaves no queue behind.
-            while len(running) < at_once and (order := next(waiting, None)) is not None:
-                running[threads.submit(submit, order)] = order
-            if not running:
-                break
-            landed, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-            for row in landed:
-                outcome = _landed(row, running.pop(row))
-                done[outcome.id] = outcome
-                told(outcome)
-            keep.now_and_then()
+        with heard(partial(asked.append, True)):
+            while True:
+                if asked:
+                    raise KeyboardInterrupt
+                # Only what can start is handed over: an urgent stop leaves no queue behind.
+                while len(running) < at_once and (order := next(waiting, None)) is not None:
+                    running[threads.submit(submit, order)] = order
+                if not running:
+                    break
+                landed, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                for row in landed:
+                    outcome = _landed(row, running.pop(row))
+                    done[outcome.id] = outcome
+                    told(outcome)
+                keep.now_and_then()
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         keep.now()

@@ -6,15 +6,15 @@ nothing half-written, because every result is written beside and renamed.
 
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
+from flows.interrupt import heard
 from flows.logs import about
 from flows.memory import identity, recall, remember
 from flows.policy import BACKOFF_SECONDS, POLICY, Policy, Stage, may_pass
@@ -52,19 +52,17 @@ class Direct:
         self.num_workers = settings.workers or (1 if on_card else os.cpu_count() or 1)
         self._sleep = sleep or self.stop.wait
         self._pool = Pool(settings, wiring.quality, self.num_workers)
+        self._interrupts = heard(self._pool.request_stop)
 
     def __enter__(self) -> Self:
-        is_main = threading.current_thread() is threading.main_thread()
-        if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._interrupt)
+        self._interrupts.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop.set()
-        if signal.getsignal(signal.SIGINT) == self._interrupt:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._interrupts.__exit__(None, None, None)
         self._pool.close(stop=error is not None)
 
     def __call__(self, stage: Stage, *values: Any) -> Any:
@@ -131,14 +129,6 @@ class Direct:
             for call in pending:
                 call.cancel()
             raise
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-C. Its exception is lost where it meets a `__del__` or a callback: the request to stop is not.
-
-        Nothing with a lock is touched here, since the main thread may hold it.
-        """
-        self._pool.request_stop()
-        signal.default_int_handler(number, frame)
 
     @property
     def is_stopped(self) -> bool:

@@ -4,6 +4,7 @@
 
 # --- stores -----------------------------------------------------------------------------------------------------------
 
+import signal
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -305,3 +306,16 @@ class PitchPrints:
 
 
 # --- end of engines of speech -----------------------------------------------------------------------------------------
+
+
+# --- interruptions ----------------------------------------------------------------------------------------------------
+
+
+class Forgetful:
+    """Interrupts this process where Python forgets the exception: at the end of an object's life."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+# --- end of interruptions ---------------------------------------------------------------------------------------------

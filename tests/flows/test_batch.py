@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from flows.wiring import Wiring
 from s2v_model.contract import Chunks, RenderError, Stopped, Take, UInt8Array, Watch
 from tasks.domain.batch import Order, told_state
 from tasks.domain.errors import EngineError, EngineMissing, EpisodeError
-from tests.fakes import FlatRenderer, MemoryStore
+from tests.fakes import FlatRenderer, Forgetful, MemoryStore
 from tests.productions import TinyWiring, write_episode
 from tests.reading import read_page
 
@@ -209,6 +210,24 @@ class Unequipped(Wiring):
     def renderer(self) -> FlatRenderer:  # type: ignore[override]
         """Never."""
         raise EngineMissing("Install the extra: pip install 'troupe[wan]'.")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_ends_a_batch_though_its_exception_is_lost() -> None:
+    """Python drops a KeyboardInterrupt that is raised in a `__del__`: no further row is begun all the same."""
+
+    def told(outcome: Outcome) -> None:
+        if outcome.id == "e1":
+            Forgetful()
+
+    store, batch = MemoryStore(), many(6)
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(batch, done, at_once=1, store=store, told=told)
+
+    rows = list(csv.DictReader(io.StringIO((store.read(summary_key(batch)) or b"").decode())))
+
+    assert [row["state"] for row in rows] == ["done", "done", *["waiting"] * 4]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.data

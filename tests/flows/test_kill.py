@@ -13,6 +13,7 @@ import pytest
 from flows.direct import Direct
 from flows.settings import Settings
 from s2v_model.contract import Stopped
+from tests.fakes import Forgetful
 from tests.productions import TinyWiring, produce, substance, write_episode
 
 ROOT = Path(__file__).parents[2]
@@ -60,13 +61,6 @@ def test_an_interrupted_command_says_so(tmp_path: Path) -> None:
     assert "interrupted" in errors
     assert "Traceback" not in errors
     assert not (tmp_path / "s" / "programmes").exists()
-
-
-class Forgetful:
-    """Interrupts this process where Python forgets the exception: in the end of an object's life."""
-
-    def __del__(self) -> None:
-        signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
