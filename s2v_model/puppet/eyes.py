@@ -25,6 +25,8 @@ _SAMPLES = 128
 _PLAIN_LID = 0.84
 _TOLD_APART, _LOWEST = 15.0, 0.26
 """Levels of Lab by which an eye differs from the skin below it; how far the lid line goes down, of the opening."""
+_FULL = 0.125
+"""Power of a circle's arc: how soon beside the corner the lid line is down."""
 _ASIDE = 0.24
 """Twice how far beside an eye its skin begins, of the eye's width."""
 GAZE_WAY = 0.035
@@ -91,7 +93,8 @@ def _missed(rgb: UInt8Array, shape: Shape, upper: FloatArray, lower: FloatArray)
 def _lowered(upper: FloatArray, lower: FloatArray, share: float) -> FloatArray:
     """The lower lid line (n, 2) brought down by this share of the opening; its corners stay."""
     middle, half = lower[:, 0].mean(), max(float(np.ptp(lower[:, 0])) / 2, 1e-6)
-    arc = np.sqrt(np.clip(1 - ((lower[:, 0] - middle) / half) ** 2, 0, 1))
+    # Nearly all the way to the corners: an eye that is larger than the mesh thinks shows white there when it is shut.
+    arc = np.clip(1 - ((lower[:, 0] - middle) / half) ** 2, 0, 1) ** _FULL
     lowered = lower.copy()
     lowered[:, 1] += share * (lower[:, 1] - upper[:, 1]).max() * arc
     return lowered
