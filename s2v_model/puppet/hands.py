@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s2v_model.contract import UInt8Array
-from s2v_model.puppet.landmarks import Face, Model, require, square_of
+from s2v_model.puppet.landmarks import Face, Model, cell_centres, require, square_of, sureness
 from s2v_model.puppet.topology import LIP_CENTRE_LOWER, LIP_CENTRE_UPPER
 
 FloatArray = npt.NDArray[np.float64]
@@ -123,7 +123,7 @@ class HandFinder:
         outputs = self._palm_model(np.asarray(square / 255, np.float32))
         boxes = next(out for out in outputs if out.shape[-1] == 18)[0]
         logits = next(out for out in outputs if out.shape[-1] == 1)[0, :, 0]
-        scores = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
+        scores = sureness(logits)
         found: list[_Palm] = []
         for index in np.argsort(-scores):
             if scores[index] < _PALM_SCORE or len(found) == _MOST_HANDS:
@@ -168,9 +168,6 @@ def _palm(raw: FloatArray, anchor: FloatArray, to_picture: FloatArray) -> _Palm:
 
 def _anchors() -> FloatArray:
     """(2016, 2): the points, in px of the detector's square, that its boxes are told from: two a cell and layer."""
-    grids = []
-    for stride in sorted(set(_PALM_STRIDES)):
-        count = _PALM_PX // stride
-        cells = np.stack(np.meshgrid(np.arange(count), np.arange(count)), -1).reshape(-1, 2)
-        grids.append(np.repeat((cells + 0.5) * stride, 2 * _PALM_STRIDES.count(stride), axis=0))
-    return np.concatenate(grids)
+    strides = sorted(set(_PALM_STRIDES))
+    cells = [cell_centres(_PALM_PX // stride, 2 * _PALM_STRIDES.count(stride)) for stride in strides]
+    return np.concatenate(cells) * _PALM_PX

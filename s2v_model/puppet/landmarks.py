@@ -149,7 +149,7 @@ class FaceFinder:
         outputs = self._models[name](square.astype(np.float32) / 127.5 - 1)
         boxes = next(out for out in outputs if out.shape[-1] == 16)[0]
         logits = next(out for out in outputs if out.shape[-1] == 1)[0, :, 0]
-        scores = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
+        scores = sureness(logits)
         found = []
         for index in np.flatnonzero(scores > _DETECTION_SCORE):
             anchor = self._anchors[name][index] * size
@@ -176,14 +176,26 @@ class FaceFinder:
         return Face(points=np.mean(every, axis=0) * scale, score=score, detection=detection.score)
 
     def _mesh_once(self, rgb: UInt8Array, centre: FloatArray, size: float, angle: float) -> tuple[FloatArray, float]:
-        crop, to_picture = square_of(rgb, centre, max(size, 8.0), angle, _MESH_PX)
+        size = max(size, 8.0)
+        crop, to_picture = square_of(rgb, centre, size, angle, _MESH_PX)
         outputs = self._models[MESH](np.asarray(crop.astype(np.float32) / 255, np.float32))
         flat = next(out for out in outputs if out.size == 3 * mesh.NUM_POINTS).reshape(mesh.NUM_POINTS, 3)
         logit = float(next(out for out in outputs if out.size == 1).ravel()[0])
         points = np.empty((mesh.NUM_POINTS, 3))
         points[:, :2] = flat[:, :2] @ to_picture[:, :2].T + to_picture[:, 2]
-        points[:, 2] = flat[:, 2] * (max(size, 8.0) / _MESH_PX)
-        return points, float(1 / (1 + np.exp(-np.clip(logit, -80, 80))))
+        points[:, 2] = flat[:, 2] * (size / _MESH_PX)
+        return points, float(sureness(logit))
+
+
+def sureness(logits: Any) -> Any:
+    """0 .. 1 for each of a network's logits: an array, or a number."""
+    return 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
+
+
+def cell_centres(count: int, repeats: int) -> FloatArray:
+    """(count * count * repeats, 2): the middle of each of count x count cells of a square, its side being 1."""
+    axes = np.meshgrid(np.arange(count), np.arange(count))
+    return np.asarray(np.repeat((np.stack(axes, -1).reshape(-1, 2) + 0.5) / count, repeats, axis=0))
 
 
 def square_of(
@@ -295,11 +307,7 @@ def _crop_around(points: FloatArray) -> tuple[FloatArray, float, float]:
 
 
 def _anchors(name: str) -> FloatArray:
-    def grid(count: int, repeats: int) -> FloatArray:
-        axes = np.meshgrid(np.arange(count), np.arange(count))
-        return np.repeat((np.stack(axes, -1).reshape(-1, 2) + 0.5) / count, repeats, axis=0)
-
-    return grid(48, 1) if name == DETECTORS[0] else np.concatenate([grid(16, 2), grid(8, 6)])
+    return cell_centres(48, 1) if name == DETECTORS[0] else np.concatenate([cell_centres(16, 2), cell_centres(8, 6)])
 
 
 def _merged(found: list[_Detection]) -> list[_Detection]:
