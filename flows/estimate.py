@@ -4,8 +4,9 @@ A renderer states its cost as it was measured once, on one device; the store rem
 for this engine. Only plans and quotes read it: it decides no picture, and no fingerprint.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from s2v_model.contract import Traits
 from tasks.engines.workspace import Workspace
@@ -62,8 +63,19 @@ def quote(costs: Sequence[float], *, factor: float, workers: int, gpu_hour_price
         gpu_seconds=total,
         finish_seconds=max(total / max(1, workers), longest),
         workers=workers,
-        price=total / 3600 * gpu_hour_price,
+        price=price_of(total, gpu_hour_price),
     )
+
+
+def price_of(gpu_seconds: float, gpu_hour_price: float) -> float:
+    """What so many seconds of a GPU cost."""
+    return gpu_seconds / 3600 * gpu_hour_price
+
+
+def expected_of(record: Mapping[str, Any]) -> float | None:
+    """GPU seconds that a run's record says it was quoted; None where nothing was."""
+    quotes = record.get("quotes")
+    return sum(one["gpu_seconds"] for one in quotes) if quotes else None
 
 
 def known(workspace: Workspace, traits: Traits) -> tuple[Past, ...]:

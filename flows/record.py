@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from flows.estimate import expected_of, price_of
 from flows.wiring import Wiring
 from tasks.domain.editing import Programme
 from tasks.domain.errors import EngineError, StoreError
@@ -108,11 +109,10 @@ class Record:
 
 def published(programmes: Sequence[Programme], record: Record, wiring: Wiring) -> dict[str, Any]:
     """Put the run's record and review page beside each programme, and say what was made: of `troupe produce`."""
-    document, renders = record.as_document(), record.of("render")
-    accounts = [_account(record, document, tally, wiring) for tally in renders]
+    document = record.as_document()
     made = []
-    for programme, tally, account in zip(programmes, renders, accounts, strict=True):
-        page = _page(programme, account, programmes, record, wiring)
+    for programme, tally in zip(programmes, record.of("render"), strict=True):
+        page = _page(programme, _account(record, document, tally, wiring), programmes, record, wiring)
         add_record(programme, record.run, {**document, "review": page}, workspace=wiring.workspace)
         made.append(
             {
@@ -154,8 +154,7 @@ def _page(
 
 def _account(record: Record, document: dict[str, Any], tally: Tally, wiring: Wiring) -> Account:
     """What a person is told of the run, for the programme whose clips `tally` counts."""
-    gpu_seconds, price = float(document.get("gpu_seconds", 0.0)), wiring.settings.gpu_hour_price
-    quotes = document.get("quotes", ())
+    gpu_seconds = float(document.get("gpu_seconds", 0.0))
     return Account(
         run=record.run,
         started=datetime.fromtimestamp(record.started, UTC),
@@ -164,8 +163,8 @@ def _account(record: Record, document: dict[str, Any], tally: Tally, wiring: Wir
         cpu_seconds=document["cpu_seconds"],
         num_retries=document["retries"],
         gpu_seconds=gpu_seconds,
-        expected_gpu_seconds=sum(quote["gpu_seconds"] for quote in quotes) if quotes else None,
-        cost=gpu_seconds / 3600 * price if price and gpu_seconds else None,
+        expected_gpu_seconds=expected_of(document),
+        cost=price_of(gpu_seconds, wiring.settings.gpu_hour_price) or None,
         rendered=tuple(tally.clips.items()),
         lost=tuple(tally.lost.items()),
     )

@@ -24,7 +24,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging.handlers import APILogHandler
 
-from flows.estimate import Quote
+from flows.estimate import Quote, expected_of, price_of
 from flows.logs import log_in_run
 from flows.settings import Settings
 from tasks.domain.editing import Clip, Shot
@@ -184,10 +184,10 @@ def summary(
     lines.append(f"| seconds | {document['seconds']:.1f} |")
     lines.append(f"| CPU seconds | {document['cpu_seconds']:.1f} |")
     lines.append(f"| GPU seconds | {gpu_seconds:.1f} |")
-    if quotes := record.get("quotes"):
-        lines.append(f"| GPU seconds expected | {sum(quote['gpu_seconds'] for quote in quotes):.1f} |")
-    if gpu_hour_price and gpu_seconds:
-        lines.append(f"| cost | {gpu_seconds / 3600 * gpu_hour_price:.2f} |")
+    if (expected := expected_of(record)) is not None:
+        lines.append(f"| GPU seconds expected | {expected:.1f} |")
+    if cost := price_of(gpu_seconds, gpu_hour_price):
+        lines.append(f"| cost | {cost:.2f} |")
     lines.append(f"| attempts repeated | {record.get('retries', 0)} |")
     return "\n".join(lines) + "\n"
 

@@ -113,8 +113,8 @@ def _head(programme: Programme, addresses: Addresses) -> Markup:
 def _policy(addresses: Addresses) -> str:
     """Our own style and script, pictures and films from where the programme is, and nothing else."""
     named = (*addresses.files, *addresses.portraits)
-    parts = [urlsplit(address) for _, address in named if address.startswith(("http://", "https://"))]
-    origins = " ".join(("'self'", *sorted({f"{part.scheme}://{part.netloc}" for part in parts})))
+    parts = [urlsplit(address) for _, address in named]
+    origins = " ".join(("'self'", *sorted({f"{part.scheme}://{part.netloc}" for part in parts if part.netloc})))
     return (
         f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; img-src {origins}; "
         f"media-src {origins} data:; base-uri 'none'; form-action 'none'"
