@@ -6,7 +6,6 @@ nothing half-written, because every result is written beside and renamed.
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -18,7 +17,7 @@ from flows.interrupt import heard
 from flows.logs import about
 from flows.memory import identity, recall, remember
 from flows.policy import BACKOFF_SECONDS, POLICY, Policy, Stage, may_pass
-from flows.pool import Pool, watch_for
+from flows.pool import POLL_SECONDS, Pool, watch_for
 from flows.progress import Line, Progress
 from flows.record import Record, Tally
 from flows.settings import Settings
@@ -46,11 +45,10 @@ class Direct:
     ) -> None:
         """sleep: waits before a retry; by default a wait that a stop request ends."""
         self.wiring, self.progress, self.record = wiring, progress, record
-        self.stop = threading.Event()
         # A card bears one copy of a model, whatever the number of cores.
         on_card = wiring.traits.cost.device == "gpu"
         self.num_workers = settings.workers or (1 if on_card else os.cpu_count() or 1)
-        self._sleep = sleep or self.stop.wait
+        self._sleep = sleep or self._rest
         self._pool = Pool(settings, wiring.quality, self.num_workers)
         self._interrupts = heard(self._pool.request_stop)
 
@@ -61,7 +59,6 @@ class Direct:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop.set()
         self._interrupts.__exit__(None, None, None)
         self._pool.close(stop=error is not None)
 
@@ -133,12 +130,17 @@ class Direct:
     @property
     def is_stopped(self) -> bool:
         """Whether somebody asked for the end."""
-        return self.stop.is_set() or self._pool.is_stopped
+        return self._pool.is_stopped
 
     def request_stop(self) -> None:
         """Work under way ends at its next look at `watch`, and none begins."""
-        self.stop.set()
         self._pool.request_stop()
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, but not for longer than nobody asks for the end."""
+        end = time.monotonic() + seconds
+        while not self.is_stopped and time.monotonic() < end:
+            time.sleep(POLL_SECONDS)
 
     def once(self, stage: Stage, values: tuple[Any, ...], tally: Tally, line: Line | None = None) -> Any:
         """One attempt at one call, or what is remembered of it, which `tally` then counts."""
