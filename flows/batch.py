@@ -14,7 +14,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -49,10 +49,8 @@ log = logging.getLogger(__name__)
 
 SUMMARY_EVERY_SECONDS = 30.0
 """A batch that is killed leaves a summary no older than this."""
-_COLUMNS = (
-    *("id", "state", "programme", "shots", "rendered", "reused", "stills", "seconds", "finished"),
-    *("deadline", "late", "review", "error"),
-)
+_COUNTS = ("shots", "rendered", "reused", "stills")
+_COLUMNS = ("id", "state", "programme", *_COUNTS, "seconds", "finished", "deadline", "late", "review", "error")
 _FORMULA = ("=", "+", "-", "@", "\t")
 
 
@@ -224,10 +222,7 @@ def produce_order(
         state="done",
         programme=made["programme"],
         revision=made["revision"],
-        shots=sum(one["shots"] for one in (made, *made["others"])),
-        rendered=sum(one["rendered"] for one in (made, *made["others"])),
-        reused=sum(one["reused"] for one in (made, *made["others"])),
-        stills=sum(one["stills"] for one in (made, *made["others"])),
+        **{key: sum(one[key] for one in (made, *made["others"])) for key in _COUNTS},
         seconds=round(time.monotonic() - started, 3),
         finished=_now(),
         others=tuple(one["programme"] for one in made["others"]),
@@ -295,30 +290,39 @@ def run_batch(
     for outcome in batch.refused:
         told(outcome)
     keep = _Keeper(batch, done, store)
-    waiting = iter(batch.orders)
-    running: dict[Future[Outcome], Order] = {}
     threads = ThreadPoolExecutor(at_once, thread_name_prefix="row")
     asked: list[bool] = []
     try:
         with heard(partial(asked.append, True)):
-            while True:
-                if asked:
-                    raise KeyboardInterrupt
-                # Only what can start is handed over: an urgent stop leaves no queue behind.
-                while len(running) < at_once and (order := next(waiting, None)) is not None:
-                    running[threads.submit(submit, order)] = order
-                if not running:
-                    break
-                landed, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                for row in landed:
-                    outcome = _landed(row, running.pop(row))
+            for landed in _rounds(batch.orders, lambda order: threads.submit(submit, order), at_once):
+                for outcome in landed:
                     done[outcome.id] = outcome
                     told(outcome)
                 keep.now_and_then()
+                if asked:
+                    raise KeyboardInterrupt
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         keep.now()
     return _in_order(batch, done)
+
+
+def _rounds(
+    orders: Sequence[Order], begin: Callable[[Order], Future[Outcome]], at_once: int
+) -> Iterator[Iterator[Outcome]]:
+    """What has landed, twice a second at least, until every order has; only what can start is begun.
+
+    So an urgent stop leaves no queue behind.
+    """
+    waiting = iter(orders)
+    running: dict[Future[Outcome], Order] = {}
+    while True:
+        while len(running) < at_once and (order := next(waiting, None)) is not None:
+            running[begin(order)] = order
+        if not running:
+            return
+        landed, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+        yield (_landed(row, running.pop(row)) for row in landed)
 
 
 def _landed(row: Future[Outcome], order: Order) -> Outcome:

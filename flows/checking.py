@@ -151,10 +151,14 @@ def _check_script(path: Path, settings: Settings, report: Report) -> None:
     report.summary = f"{report.reading['lines_spoken']} lines by {speakers} speakers"
 
 
-def _check_portrait(path: Path, settings: Settings, report: Report) -> None:
-    from flows.wiring import Wiring
+def _wired(settings: Settings) -> "Wiring":
+    from flows.wiring import Wiring  # a second to load
 
-    _judge_portrait(path, Wiring(settings), report)
+    return Wiring(settings)
+
+
+def _check_portrait(path: Path, settings: Settings, report: Report) -> None:
+    _judge_portrait(path, _wired(settings), report)
 
 
 def _judge_portrait(path: Path, wiring: "Wiring", report: Report, entry: CastEntry | None = None) -> None:
@@ -176,12 +180,11 @@ def _judge_portrait(path: Path, wiring: "Wiring", report: Report, entry: CastEnt
 
 
 def _check_recording(path: Path, settings: Settings, report: Report) -> None:
-    from flows.wiring import Wiring
     from tasks.diarize import speech_seconds
     from tasks.ingest import decoded
 
     scratch = tempfile.mkdtemp(prefix="troupe-check-")
-    wiring = Wiring(settings.model_copy(update={"store": f"file:{scratch}"}))
+    wiring = _wired(settings.model_copy(update={"store": f"file:{scratch}"}))
     try:
         recording = decoded(path, str(path), **wiring.supply(decoded), watch=unwatched)
         report.warnings += recording.warnings
@@ -208,9 +211,7 @@ def _check_episode(path: Path, settings: Settings, report: Report) -> None:
 
     episode = open_episode(str(path), settings)
     script = script_of(episode) if episode.kind == "script" else None
-    from flows.wiring import Wiring  # a second to load: an error in either text is told before
-
-    wiring = Wiring(settings)
+    wiring = _wired(settings)  # after both texts: an error in them costs no second of loading
     report.facts = {"id": episode.id, "source": episode.kind, "languages": [episode.language, *episode.languages]}
     own = partial(_gather, report, path)
     if script:

@@ -142,7 +142,7 @@ class Distribution:
         return [shard for shard in (*dealt, *added) if any(shot.fingerprint in open_ for shot in shard.shots)]
 
     def _num_workers(self, client: SyncPrefectClient) -> int:
-        """GPUs of the pool's workers that are there."""
+        """How many shards the pool's workers that are there take at once."""
         with suppress(ObjectNotFound):
             return max(1, sum(num_places(name) for name in online(self.pool, client)))
         raise self._not_deployed()
