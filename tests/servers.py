@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ import pytest
 
 ACCESS_KEY, SECRET_KEY = "testaccess", "testsecret123"
 BUCKET = "videos"
+_BUSY_SECONDS = 60
 _RIGHTS = ["Admin", "Read", "Write", "List", "Tagging"]
 
 
@@ -264,13 +266,21 @@ class PrefectServer:
         """What a process needs so that it records its runs here."""
         return {**os.environ, **prefect_environment(self.home), "PREFECT_API_URL": self.url, **others}
 
-    def ask(self, path: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
+    def ask(self, path: str, body: Any = None, *, method: str | None = None) -> Any:
         """The answer to a request: POST with a body, GET without one, unless a method is named."""
         content = None if body is None else json.dumps(body).encode()
         kind = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}{path}", content, kind, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read() or b"null")
+        patience = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return json.loads(answer.read() or b"null")
+            except urllib.error.HTTPError as error:
+                # What Prefect says of a locked SQLite database, and what its own client asks again after.
+                if error.code != 503 or time.monotonic() > patience:
+                    raise
+            time.sleep(0.5)
 
     def flow_runs(self, **named: list[str]) -> list[dict[str, Any]]:
         """Flow runs by what they are called: `name`, `id`, `tags`; newest first."""

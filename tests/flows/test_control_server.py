@@ -103,9 +103,7 @@ def is_ready(room: Room, episode: Path) -> None:
         "resource": {"prefect.resource.id": f"episode.{episode.stem}"},
         "payload": {"path": str(episode)},
     }
-    body = json.dumps([happened]).encode()
-    request = urllib.request.Request(f"{room.server.url}/events", body, {"Content-Type": "application/json"})
-    urllib.request.urlopen(request, timeout=30).close()
+    room.server.ask("/events", [happened])
 
 
 def reached(room: Room, name: str, *states: str) -> dict[str, Any]:
