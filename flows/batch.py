@@ -1,7 +1,7 @@
 """A table of episodes: one production a row, so many at once, no row in another's way.
 
-In: a table, templates, brands. Out: what came of every row, also as a summary beside the programmes. A table that is
-made again renders nothing that is there. `Submit` is the seam: `Rows` produces in processes of this machine, another
+In: a `Batch` of orders. Out: what came of every row, also as a summary beside the programmes. A table that is made
+again renders nothing that is there. `Submit` is the seam: `Rows` produces in processes of this machine, another
 one may hand orders to workers. Knows no Prefect.
 """
 
@@ -10,24 +10,20 @@ import io
 import json
 import logging
 import os
-import re
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
 from functools import partial
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, Protocol
 
 from flows.choices import choices_for
 from flows.direct import Direct
-from flows.episodes import episode_bytes
 from flows.interrupt import heard
 from flows.logs import about
+from flows.orders import Batch, now, open_order, wrong
 from flows.pipeline import Run, production
 from flows.pool import Pool
 from flows.progress import Silent
@@ -35,15 +31,9 @@ from flows.record import Record, published, shown_at
 from flows.settings import Settings
 from flows.wiring import Wiring
 from s2v_model.contract import Stopped, Watch
-from tasks.domain.batch import STATES, Order, Outcome, Row
-from tasks.domain.episode import Episode
-from tasks.domain.errors import EngineError, EpisodeError, InputError, PipelineError
+from tasks.domain.batch import STATES, Order, Outcome
+from tasks.domain.errors import EngineError, InputError, PipelineError
 from tasks.engines.stores import Store
-from tasks.formats.episode import read_episode
-from tasks.formats.filling import Plain, as_document, fill, read_brand, read_template, unused_columns
-from tasks.formats.findings import shown
-from tasks.formats.table import MAX_BYTES, BatchTable, read_batch
-from tasks.media.paths import resolve
 
 log = logging.getLogger(__name__)
 
@@ -60,135 +50,6 @@ class Submit(Protocol):
     def __call__(self, order: Order) -> Outcome:
         """What came of it. Called from many threads; what it raises, but Stopped, fails this row alone."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """A table that can be run."""
-
-    name: str
-    orders: tuple[Order, ...]
-    """In the order in which they are begun: priority, then deadline, then the table's own."""
-    refused: tuple[Outcome, ...]
-    """Rows from which no order could be made."""
-    ids: tuple[str, ...]
-    """Every row, in the table's order."""
-    warnings: tuple[str, ...] = ()
-
-
-def read_orders(path: str, template: str | None, quality: str | None, settings: Settings) -> Batch:
-    """The orders of a table. template: the episode file for rows that name none in their column `template`.
-
-    Raises EpisodeError for a table, template or brand that nothing could be made of; a row's own fault is its outcome.
-    """
-    file = Path(path)
-    content = _content(file)
-    table = read_batch(content, name=path)
-    reader = _Templates(file, template, quality, settings)
-    reader.check(table)
-    orders: list[Order] = []
-    refused: list[Outcome] = []
-    for row in table.rows:
-        try:
-            orders.append(reader.order(row))
-        except InputError as error:
-            refused.append(_wrong(row.id, error))
-    orders.sort(key=lambda order: (-order.priority, order.deadline or "~"))
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", file.stem).strip("-")[:60] or "table"
-    return Batch(
-        name=f"{stem}-{sha256(content).hexdigest()[:12]}",
-        orders=tuple(orders),
-        refused=tuple(refused),
-        ids=tuple(row.id for row in table.rows),
-        warnings=table.warnings,
-    )
-
-
-def _content(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "its name cannot be opened"
-        raise EpisodeError(f"it cannot be read: {reason}.", where=str(file), remedy="Check the path.") from error
-
-
-def _wrong(name: str, error: InputError) -> Outcome:
-    return Outcome(id=name, state="wrong", error=str(error), finished=_now())
-
-
-class _Templates:
-    """Templates and brands of one table, each read once."""
-
-    def __init__(self, table: Path, template: str | None, quality: str | None, settings: Settings) -> None:
-        self._table, self._default, self._quality, self._settings = table, template, quality, settings
-        self._read: dict[Path, Plain] = {}
-
-    def check(self, table: BatchTable) -> None:
-        """What concerns every row: a template for each, and no column that nothing asks for."""
-        where = f"{self._table}, line 1"
-        if self._default is None and "template" not in table.columns:
-            remedy = "Name an episode file: --template FILE, or a column 'template'."
-            raise EpisodeError("no row has a template.", where=where, remedy=remedy)
-        used = [self._of(row) for row in table.rows if row.cell("template") or self._default]
-        merged: Plain = {str(place): [template, brand] for place, (_, template, brand) in enumerate(used)}
-        unused = unused_columns(table.columns, merged, {})
-        if unused:
-            remedy = f"Write {{{{{unused[0]}}}}} where a template wants it, or call the column 'notes'."
-            raise EpisodeError(f"nothing asks for the column {shown(unused[0])}.", where=where, remedy=remedy)
-
-    def order(self, row: Row) -> Order:
-        """The row, filled in. Raises InputError."""
-        where = f"{self._table}, line {row.line} ({row.id})"
-        if not row.cell("template") and self._default is None:
-            raise EpisodeError("the row names no template.", where=where, remedy="Fill the cell, or give --template.")
-        folder, template, brand = self._of(row)
-        episode = fill(row, template, brand, where=where)
-        if self._quality is not None:
-            episode["render"] = {**(episode.get("render") or {}), "quality": self._quality}
-        render = episode.get("render")
-        return Order(
-            id=row.id,
-            document=as_document(episode),
-            folder=str(folder),
-            roots=(*self._settings.inputs.roots, str(self._table.resolve().parent)),
-            where=where,
-            quality=str(render.get("quality") or "draft") if isinstance(render, dict) else "draft",
-            priority=row.priority,
-            deadline=row.deadline,
-        )
-
-    def _of(self, row: Row) -> tuple[Path, Plain, Plain]:
-        """(folder of the template, template, brand) of a row."""
-        where = f"{self._table}, line {row.line}"
-        named = row.cell("template")
-        path = self._beside(named, where) if named else Path(self._default or "").resolve()
-        template = self._once(path, read_template)
-        brand = row.cell("brand")
-        return path.parent, template, self._once(self._beside(brand, where), read_brand) if brand else {}
-
-    def _beside(self, name: str, where: str) -> Path:
-        return resolve(name, folder=self._table.resolve().parent, roots=self._settings.inputs.roots, where=where)
-
-    def _once(self, path: Path, read: Callable[..., Plain]) -> Plain:
-        if path not in self._read:
-            self._read[path] = read(episode_bytes(path), name=path.name)
-        return self._read[path]
-
-
-def open_order(order: Order) -> Episode:
-    """The episode of an order. Raises EpisodeError that names the row, not a line of what was filled in."""
-    base = Path(order.folder)
-
-    def fetch(name: str) -> bytes:
-        return episode_bytes(resolve(name, folder=base, roots=order.roots, where=order.where))
-
-    try:
-        return read_episode(
-            order.document.encode(), path=order.where, folder=order.folder, roots=order.roots, fetch=fetch
-        )
-    except InputError as error:
-        raise EpisodeError(error.message, where=order.where, remedy=error.remedy) from error
 
 
 def produce_order(
@@ -208,15 +69,15 @@ def produce_order(
             programmes = production(episode, choices_for(episode, wiring), make_run(direct, episode.id))
         made = published(programmes, record, wiring)
     except InputError as error:
-        return _wrong(order.id, error)
+        return wrong(order.id, error)
     except PipelineError as error:
-        return Outcome(id=order.id, state="failed", error=str(error), finished=_now())
+        return Outcome(id=order.id, state="failed", error=str(error), finished=now())
     except (Stopped, KeyboardInterrupt):
         raise
     except Exception as error:  # a defect in one row's way must not end the others
         log.warning("row %s met an unexpected fault", order.id, exc_info=True)
         fault = f"unexpected fault: {type(error).__name__}: {error}"
-        return Outcome(id=order.id, state="failed", error=fault, finished=_now())
+        return Outcome(id=order.id, state="failed", error=fault, finished=now())
     return Outcome(
         id=order.id,
         state="done",
@@ -224,7 +85,7 @@ def produce_order(
         revision=made["revision"],
         **{key: sum(one[key] for one in (made, *made["others"])) for key in _COUNTS},
         seconds=round(time.monotonic() - started, 3),
-        finished=_now(),
+        finished=now(),
         others=tuple(one["programme"] for one in made["others"]),
         review=shown_at(wiring.store, record.pages[0]) if record.pages else "",
     )
@@ -250,7 +111,7 @@ class Rows:
             with self._alone:
                 return self._in(lonely, order)
         except EngineError as error:
-            return Outcome(id=order.id, state="failed", error=str(error), finished=_now())
+            return Outcome(id=order.id, state="failed", error=str(error), finished=now())
         finally:
             lonely.close()
 
@@ -333,7 +194,7 @@ def _landed(row: Future[Outcome], order: Order) -> Outcome:
         raise
     except Exception as error:  # one row in a thousand may meet what nobody foresaw
         log.warning("row %s could not be submitted", order.id, exc_info=True)
-        return Outcome(id=order.id, state="failed", error=f"{type(error).__name__}: {error}", finished=_now())
+        return Outcome(id=order.id, state="failed", error=f"{type(error).__name__}: {error}", finished=now())
 
 
 def _in_order(batch: Batch, done: dict[str, Outcome]) -> tuple[Outcome, ...]:
@@ -374,7 +235,7 @@ def summary(batch: Batch, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     for outcome in outcomes:
         order = orders.get(outcome.id)
         deadline = order.deadline if order else None
-        late = bool(deadline) and (outcome.finished or _now()) > str(deadline)
+        late = bool(deadline) and (outcome.finished or now()) > str(deadline)
         ordered = {"priority": order.priority if order else None, "deadline": deadline, "late": late}
         rows.append({**asdict(outcome), **ordered, "others": list(outcome.others)})
     counts = {state: sum(outcome.state == state for outcome in outcomes) for state in STATES}
@@ -394,10 +255,6 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
 def _cell(value: Any) -> str:
     text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def rows_at_once(settings: Settings) -> int:

@@ -80,7 +80,8 @@ def produce_table(
     quiet: bool,
 ) -> dict[str, Any]:
     """Produce every row of a table: by the workers of a Prefect API if there is one, else in processes of our own."""
-    from flows.batch import Rows, read_orders, rows_at_once, run_batch, summary, summary_key
+    from flows.batch import Rows, rows_at_once, run_batch, summary, summary_key
+    from flows.orders import read_orders
 
     settings = load_settings(store=store)
     log_to_stderr(settings)

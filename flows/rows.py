@@ -23,7 +23,8 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelling, Completed, Failed
 
-from flows.batch import Batch, produce_order
+from flows.batch import produce_order
+from flows.orders import Batch
 from flows.progress import unwatched
 from flows.report import escaped, linked, log_run
 from flows.settings import Settings, load_settings

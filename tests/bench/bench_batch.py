@@ -18,7 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from flows.batch import produce_order, read_orders, run_batch, summary
+from flows.batch import produce_order, run_batch, summary
+from flows.orders import read_orders
 from flows.settings import Settings, load_settings
 from flows.wiring import Wiring
 from tasks.domain.batch import Order, Outcome

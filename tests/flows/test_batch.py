@@ -14,13 +14,14 @@ from typing import ClassVar
 import pytest
 
 from flows import direct
-from flows.batch import Batch, Outcome, Rows, as_csv, produce_order, read_orders, run_batch, summary, summary_key
+from flows.batch import Rows, as_csv, produce_order, run_batch, summary, summary_key
 from flows.cli import main
 from flows.commands import _Told
+from flows.orders import Batch, read_orders
 from flows.settings import Settings
 from flows.wiring import Wiring
 from s2v_model.contract import Chunks, RenderError, Stopped, Take, UInt8Array, Watch
-from tasks.domain.batch import Order, told_state
+from tasks.domain.batch import Order, Outcome, told_state
 from tasks.domain.errors import EngineError, EngineMissing, EpisodeError
 from tests.fakes import FlatRenderer, Forgetful, MemoryStore
 from tests.productions import TinyWiring, write_episode

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.batch import open_order
 from flows.feeds import Watched, visit_feed
+from flows.orders import open_order
 from flows.settings import Settings
 from tasks.domain.batch import Order, Outcome
 from tasks.domain.errors import FeedError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.batch import open_order
 from flows.inbox import Bucket, visit_inbox
+from flows.orders import open_order
 from flows.settings import Settings
 from tasks.domain.batch import Order, Outcome
 from tasks.domain.errors import EpisodeError
