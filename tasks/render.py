@@ -15,12 +15,13 @@ from s2v_model.contract import (
     Renderer,
     RendererMissing,
     RenderError,
+    Stopped,
     Take,
     UInt8Array,
     Watch,
 )
 from tasks.domain.editing import Clip, Shot
-from tasks.domain.errors import EngineError, EngineMissing, OutOfMemory, PortraitError
+from tasks.domain.errors import EngineError, EngineMissing, OutOfMemory, PipelineError, PortraitError
 from tasks.domain.timing import SPEECH_RATE_HZ
 from tasks.engines.workspace import Workspace
 from tasks.media.pictures import cropped, read_picture
@@ -116,7 +117,7 @@ def _speech(shot: Shot, workspace: Workspace) -> Float32Array:
 def _checked(frames: Iterator[UInt8Array], take: Take) -> Iterator[UInt8Array]:
     """Pass frames on, and hold the renderer to its contract."""
     made = 0
-    for frame in frames:
+    for frame in _mapped(frames):
         if frame.shape != (take.height, take.width, 3) or frame.dtype != np.uint8:
             raise RenderError(
                 f"the renderer made a frame of {frame.shape} {frame.dtype} where it owed {take.height}x{take.width}."
@@ -125,3 +126,13 @@ def _checked(frames: Iterator[UInt8Array], take: Take) -> Iterator[UInt8Array]:
         yield frame
     if made != take.num_frames:
         raise RenderError(f"the renderer made {made} frames where it owed {take.num_frames}.")
+
+
+def _mapped(frames: Iterator[UInt8Array]) -> Iterator[UInt8Array]:
+    """Pass frames on; a defect that one shot brings to light must cost that shot, not the shard that it lies in."""
+    try:
+        yield from frames
+    except (RenderError, PipelineError, Stopped):
+        raise
+    except Exception as error:
+        raise RenderError(f"the renderer has a defect: {type(error).__name__}: {error}") from error

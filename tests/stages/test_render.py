@@ -16,7 +16,7 @@ from s2v_model.contract import (
     Traits,
 )
 from tasks.domain.editing import Framing, Shot, ShotPhone
-from tasks.domain.errors import EngineError, EngineMissing, MediaError, OutOfMemory, PortraitError
+from tasks.domain.errors import EngineError, EngineMissing, MediaError, OutOfMemory, PortraitError, StoreError
 from tasks.media.pictures import write_png
 from tasks.media.video import video_facts
 from tasks.render import render
@@ -183,7 +183,8 @@ def test_what_a_broken_promise_says_names_the_shot(bench):
         (RendererMissing("install troupe[wan]."), EngineMissing, r"^install troupe\[wan\]\.$"),
         (RenderError("the device went away."), EngineError, r"^shot s0003 \(anna\): the device went away\.$"),
         (Stopped(), Stopped, "^$"),
-        (ValueError("a defect"), ValueError, "a defect"),
+        (ValueError("no x"), EngineError, r"^shot s0003 \(anna\): the renderer has a defect: ValueError: no x$"),
+        (StoreError("away."), StoreError, r"^away\.$"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
