@@ -29,6 +29,8 @@ from flows.logs import log_in_run
 from flows.settings import Settings
 from tasks.domain.editing import Clip, Shot
 from tasks.domain.errors import EngineError
+from tasks.domain.timing import PROGRAMME_RATE
+from tasks.formats.review import clock
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +130,8 @@ def shot_rows(
         {
             "shot": shot.id,
             "speaker": escaped(shot.speaker or ""),
-            "from": _clock(shot.start_frame),
-            "to": _clock(shot.end_frame),
+            "from": clock(shot.start_frame, PROGRAMME_RATE),
+            "to": clock(shot.end_frame, PROGRAMME_RATE),
             "clip": _done(clip, rendered),
             "seconds": _spent(shot, clip, rendered),
             "checks": _checks(clip),
@@ -158,12 +160,6 @@ def _spent(shot: Shot, clip: Clip | EngineError, rendered: Mapping[str, float | 
         return "0"
     measured = rendered.get(shot.fingerprint)
     return f"~{shot.cost_seconds:.1f}" if measured is None else f"{measured:.1f}"
-
-
-def _clock(frame: int) -> str:
-    """A programme frame as m:ss.ff."""
-    seconds, left = divmod(frame, 25)
-    return f"{seconds // 60}:{seconds % 60:02d}.{left:02d}"
 
 
 def summary(

@@ -131,7 +131,7 @@ def _header(programme: Programme, account: Account, addresses: Addresses) -> Mar
         programme.episode,
         programme.language,
         account.quality,
-        _clock(plan.num_frames, plan.rate).partition(".")[0],
+        clock(plan.num_frames, plan.rate).partition(".")[0],
         f"produced {_moment(account.started)}",
     )
     title = element("h1", programme.manifest.title or programme.episode, lang=programme.language, dir="auto")
@@ -362,15 +362,15 @@ def _list(facts: Iterable[tuple[str, str | Markup]]) -> Markup:
 def _seek(frame: int, rate: Fraction) -> Markup:
     """A time that the player goes to."""
     at = _seconds(frame / rate + _INTO_FRAME)
-    return element("a", element("time", _clock(frame, rate)), href="#player", data_at=at)
+    return element("a", element("time", clock(frame, rate)), href="#player", data_at=at)
 
 
 def _seconds(instant: Fraction) -> str:
     return f"{float(instant):.3f}"
 
 
-def _clock(frame: int, rate: Fraction) -> str:
-    """A programme frame as [h:]m:ss.hh."""
+def clock(frame: int, rate: Fraction) -> str:
+    """A programme frame as [h:]m:ss.hh, which is how pages show times."""
     hundredths = int(100 * frame / rate)
     minutes, rest = divmod(hundredths, 6000)
     hours, minutes = divmod(minutes, 60)

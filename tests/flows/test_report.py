@@ -41,8 +41,8 @@ def test_the_table_says_what_was_done_with_each_shot() -> None:
     size = [f"{clip.num_frames} frames 320x180" for clip in clips]
     rows = shot_rows(shots, clips, {"a" * 64: 3.21})
     assert [(row["from"], row["to"], row["clip"], row["seconds"], row["checks"]) for row in rows] == [
-        ("0:00.00", "0:01.05", "rendered", "3.2", f"{size[0]}, mouth 0.91"),
-        ("0:01.05", "1:01.05", "reused", "0", f"{size[1]}, mouth 0.91"),
+        ("0:00.00", "0:01.20", "rendered", "3.2", f"{size[0]}, mouth 0.91"),
+        ("0:01.20", "1:01.20", "reused", "0", f"{size[1]}, mouth 0.91"),
     ]
 
 
