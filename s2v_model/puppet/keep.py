@@ -15,9 +15,10 @@ from s2v_model.puppet.drawn_lids import Lid
 from s2v_model.puppet.eyes import Eye
 from s2v_model.puppet.fields import Grid
 from s2v_model.puppet.matte import Backdrop, Run
-from s2v_model.puppet.mouth import Mouth, Texture
+from s2v_model.puppet.mouth import Mouth
 from s2v_model.puppet.rig import Rig, doubled
 from s2v_model.puppet.shape import Shape
+from s2v_model.puppet.teeth import Texture
 
 _CLASSES = {kind.__name__: kind for kind in (Rig, Shape, Grid, Backdrop, Run, Mouth, Texture, Eye, Lid)}
 _DERIVED = {"Rig": ("texture",)}

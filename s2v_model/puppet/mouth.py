@@ -14,6 +14,7 @@ from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.shape import Shape
 from s2v_model.puppet.sheets import smoothstep
+from s2v_model.puppet.teeth import Texture, canvas, flipped, sample, teeth, tongue
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -29,24 +30,8 @@ _DEEPER = np.array([0.95, 0.78, 0.82])
 _CAVITY_RGB = np.array([50.0, 19.0, 20.0])
 _WIDE_JAW = 0.20
 """From this opening, relative, the tongue's back is seen."""
-_MIDLINE = 0.006
-_UNEVEN = (
-    (1.00, 1.03, 0.96, 1.0, 1.0, 1.0),
-    (1.02, 0.97, 1.02, 1.0, 1.0, 1.0),
-    (1.00, 0.97, 1.01, 0.98, 1.0, 1.0),
-    (0.985, 1.00, 0.97, 1.02, 1.0, 1.0),
-)
-"""Widths left and right, then heights left and right, of teeth from the middle outwards."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Texture:
-    """A picture in local coordinates: texel (column, row) lies at (column - column0) / scale, relative."""
-
-    rgba: Float32Array
-    column0: float
-    row0: float
-    scale: float
+_CHEEK_LIGHT = 0.52
+"""Of a tongue's light, what the inside of a cheek has of it beside the teeth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,6 +43,8 @@ class Mouth:
     tongue: Texture
     cavity: Float32Array
     """(3,) RGB."""
+    cheek: Float32Array
+    """(3,) RGB, of the inside of a cheek, seen in the corners."""
     own: Texture | None
     """The portrait's own open mouth, the lips painted out."""
     own_split: float
@@ -95,20 +82,21 @@ def build_mouth(rgb: UInt8Array, shape: Shape, *, line_px: float = 0.0) -> Mouth
     cavity = _toned(_CAVITY_RGB * np.clip(luma / 190, 0.35, 1.0), colour).astype(np.float32)
     scale = _TEXELS_PER_PX * shape.unit
     width = shape.slit_width
+    pink = _toned(_tongue_colour(rgb, shape, luma * _TONGUE_TINT), colour)
     own, split, upper_only = None, 0.0, False
     if shape.gap > _OWN_TEETH_GAP and _shows_teeth(rgb, shape, skin):
         own, split, upper_only = _own_teeth(rgb, shape, cavity)
     return Mouth(
-        upper_teeth=_teeth(
+        upper_teeth=teeth(
             scale,
             width,
             white,
             widths=(0.105, 0.082, 0.088, 0.080, 0.08, 0.08),
             heights=(0.150, 0.138, 0.146, 0.128, 0.12, 0.11),
-            bend=0.22,
+            bend=0.17,
         ),
-        lower_teeth=_flipped(
-            _teeth(
+        lower_teeth=flipped(
+            teeth(
                 scale,
                 width,
                 0.78 * white,
@@ -117,8 +105,9 @@ def build_mouth(rgb: UInt8Array, shape: Shape, *, line_px: float = 0.0) -> Mouth
                 bend=0.30,
             )
         ),
-        tongue=_tongue(scale, width, _toned(_tongue_colour(rgb, shape, luma * _TONGUE_TINT), colour)),
+        tongue=tongue(scale, width, pink),
         cavity=cavity,
+        cheek=np.maximum(cavity, _CHEEK_LIGHT * pink).astype(np.float32),
         own=own,
         own_split=split,
         own_upper_only=upper_only,
@@ -131,7 +120,7 @@ def build_mouth(rgb: UInt8Array, shape: Shape, *, line_px: float = 0.0) -> Mouth
 def _drawn_mouth(shape: Shape, line_px: float) -> Mouth:
     """Of a flat drawing: a white bar, a red tongue, a dark ground, each of one colour."""
     scale, width = _TEXELS_PER_PX * shape.unit, shape.slit_width
-    x, y, column0 = _canvas(scale, width)
+    x, y, column0 = canvas(scale, width)
     bar = 1 / (1 + np.exp(np.clip((y - 0.17 + 0.18 * x**2) / 0.007, -60, 60)))
     round_tongue = 1 / (1 + np.exp(np.clip(((x / 0.36) ** 2 + ((y - 0.42) / 0.34) ** 2 - 1) / 0.03, -60, 60)))
 
@@ -144,6 +133,7 @@ def _drawn_mouth(shape: Shape, line_px: float) -> Mouth:
         lower_teeth=area((0.0, 0.0, 0.0), np.zeros_like(bar)),
         tongue=area((222.0, 84.0, 80.0), round_tongue),
         cavity=np.array([62.0, 16.0, 20.0], np.float32),
+        cheek=np.array([62.0, 16.0, 20.0], np.float32),
         own=None,
         own_split=0.0,
         own_upper_only=False,
@@ -171,8 +161,7 @@ def _shows_teeth(rgb: UInt8Array, shape: Shape, skin: FloatArray) -> bool:
 
 def paint(mouth: Mouth, local: Float32Array, opening: Opening) -> Float32Array:
     """The inside of the mouth at the points `local` (h, w, 2), relative: float RGB (h, w, 3), 0 .. 255."""
-    inside = np.empty((*local.shape[:2], 3), np.float32)
-    inside[:] = mouth.cavity
+    inside = _ground(mouth, local, opening)
     if mouth.own is not None:
         return _paint_own(mouth, mouth.own, local, opening, inside)
     lower_lip = mouth.gap / 2 + opening.jaw
@@ -184,11 +173,28 @@ def paint(mouth: Mouth, local: Float32Array, opening: Opening) -> Float32Array:
     return inside
 
 
+def _ground(mouth: Mouth, local: Float32Array, opening: Opening) -> Float32Array:
+    """The dark behind everything, and towards the corners the cheeks, which light reaches."""
+    half = 0.5 * mouth.width * opening.width_scale
+    aside = np.clip((np.abs(local[..., :1]) / np.float32(half) - np.float32(0.45)) / np.float32(0.5), 0, 1)
+    return np.asarray(mouth.cavity + (mouth.cheek - mouth.cavity) * aside)
+
+
 def _lay_below(onto: Float32Array, mouth: Mouth, local: Float32Array, opening: Opening, gum: float) -> None:
     """What goes with the jaw: the tongue behind the lower teeth, whose gum lies at `gum`."""
     wide = min(1.0, max(0.0, opening.jaw) / _WIDE_JAW)
     lift = (0.30 + 0.13 * wide) * mouth.width + 0.05 * opening.tongue
-    _lay(onto, mouth.tongue, local, opening, top=gum - lift, tall=0.8 + 0.2 * wide, light=1 + 0.25 * opening.tongue)
+    # Raised to the teeth it spreads until it touches them on either side.
+    _lay(
+        onto,
+        mouth.tongue,
+        local,
+        opening,
+        top=gum - lift,
+        tall=0.8 + 0.2 * wide,
+        light=1 + 0.25 * opening.tongue,
+        narrow=1 + 0.4 * opening.tongue,
+    )
     _lay(onto, mouth.lower_teeth, local, opening, top=gum, tall=0.9, narrow=0.92)
 
 
@@ -205,18 +211,12 @@ def _lay(
     keep_width: float = 0.0,
 ) -> None:
     wide = narrow * (keep_width + (1 - keep_width) * opening.width_scale)
-    colours = _sample(texture, local[..., 0] / np.float32(wide), (local[..., 1] - np.float32(top)) / np.float32(tall))
+    colours = sample(texture, local[..., 0] / np.float32(wide), (local[..., 1] - np.float32(top)) / np.float32(tall))
     if light != 1.0:
         colours[..., :3] *= np.float32(light)
     alpha = colours[..., 3:]
     onto *= 1 - alpha
     onto += colours[..., :3] * alpha
-
-
-def _sample(texture: Texture, x: Float32Array, y: Float32Array, border: int = cv2.BORDER_CONSTANT) -> Float32Array:
-    scale = np.float32(texture.scale)
-    columns, rows = x * scale + np.float32(texture.column0), y * scale + np.float32(texture.row0)
-    return np.asarray(cv2.remap(texture.rgba, columns, rows, cv2.INTER_LINEAR, borderMode=border), np.float32)
 
 
 def _light(rgb: UInt8Array, shape: Shape) -> tuple[FloatArray, FloatArray]:
@@ -248,69 +248,6 @@ def _inside(rgb: UInt8Array, outline: FloatArray) -> FloatArray:
     mask = np.zeros(part.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round(outline - [left, top]).astype(np.int32)], 255)
     return part[mask > 0].astype(float)
-
-
-def _canvas(scale: float, width: float) -> tuple[FloatArray, FloatArray, float]:
-    """X and y of the texels in mouth widths, and the column of x = 0."""
-    texels = width * scale
-    columns, rows = int(texels * 1.25) + 8, int(texels * 0.9) + 8
-    x = (np.arange(columns) - columns / 2) / texels
-    return *np.meshgrid(x, np.arange(rows) / texels), columns / 2
-
-
-def _teeth(
-    scale: float,
-    width: float,
-    colour: FloatArray,
-    *,
-    widths: tuple[float, ...],
-    heights: tuple[float, ...],
-    bend: float,
-) -> Texture:
-    """A row of teeth seen from the front; sizes in mouth widths, from the middle outwards; the gum is at the top.
-
-    No two teeth are alike: each side varies by _UNEVEN, or the row looks like a piano.
-    """
-    x, y, column0 = _canvas(scale, width)
-    right = x > 0
-    aside = np.abs(x - _MIDLINE)
-    sides = [np.array(widths) * np.array(uneven) for uneven in (_UNEVEN[0], _UNEVEN[1])]
-    tall = [np.array(heights) * np.array(uneven) for uneven in (_UNEVEN[2], _UNEVEN[3])]
-    ends = [np.cumsum(side) for side in sides]
-    which = np.where(right, np.searchsorted(ends[1], aside), np.searchsorted(ends[0], aside))
-    which = np.clip(which, 0, len(widths) - 1)
-    wide = np.where(right, sides[1][which], sides[0][which])
-    start = np.where(right, ends[1][which], ends[0][which]) - wide
-    along = np.clip((aside - start) / wide, 0, 1)
-    round_off = 1 - 0.13 * np.abs(2 * along - 1) ** 2.6
-    edge = np.where(right, tall[1][which], tall[0][which]) * round_off - bend * x**2
-    alpha = 1 / (1 + np.exp(np.clip((y - edge) / 0.007, -60, 60))) * (1 - smoothstep(aside, 0.38, 0.54))
-    seam = np.exp(-((np.minimum(along, 1 - along) * wide / 0.0055) ** 2)) * smoothstep(y, 0.0, 0.08)
-    shade = (1 - 0.42 * smoothstep(aside, 0.06, 0.44)) * (1 - 0.26 * seam) * (1 - 0.07 * np.abs(2 * along - 1) ** 2)
-    below_gum = 0.84 + 0.16 * smoothstep(y, 0, 0.07)
-    tip = 1 - 0.08 * np.clip((y - edge + 0.03) / 0.03, 0, 1)
-    gleam = (
-        0.10
-        * np.exp(-(((along - 0.42) / 0.20) ** 2) - ((y - 0.55 * edge) / 0.030) ** 2)
-        * (1 - smoothstep(aside, 0, 0.3))
-    )
-    rgb = np.clip(colour * (shade * below_gum * tip + gleam)[..., None], 0, 250)
-    rgba = cv2.GaussianBlur(np.dstack([rgb, alpha]).astype(np.float32), (0, 0), max(0.6, 0.0035 * scale))
-    return Texture(rgba=rgba, column0=column0, row0=0.0, scale=scale)
-
-
-def _flipped(texture: Texture) -> Texture:
-    rgba = np.ascontiguousarray(texture.rgba[::-1])
-    return Texture(rgba=rgba, column0=texture.column0, row0=float(len(rgba)), scale=texture.scale)
-
-
-def _tongue(scale: float, width: float, colour: FloatArray) -> Texture:
-    x, y, column0 = _canvas(scale, width)
-    distance = (x / 0.30) ** 2 + ((y - 0.42) / 0.34) ** 2
-    alpha = 1 / (1 + np.exp(np.clip((distance - 1) / 0.10, -60, 60)))
-    shade = 0.66 + 0.34 * smoothstep(y, 0.05, 0.36) - 0.10 * np.exp(-((x / 0.035) ** 2)) - 0.9 * x**2
-    rgb = np.clip(colour * shade[..., None], 0, 255)
-    return Texture(rgba=np.dstack([rgb, alpha]).astype(np.float32), column0=column0, row0=0.0, scale=scale)
 
 
 def _tongue_colour(rgb: UInt8Array, shape: Shape, usual: FloatArray) -> FloatArray:
@@ -380,7 +317,7 @@ def _paint_own(mouth: Mouth, own: Texture, local: Float32Array, opening: Opening
     y, split, jaw = local[..., 1], np.float32(mouth.own_split), np.float32(opening.jaw)
     down = max(float(jaw), 0.0)
     source = np.where(y < split, y, np.where(y > split + down, y - jaw, split))
-    shown = _sample(own, local[..., 0] / np.float32(opening.width_scale), source, cv2.BORDER_REPLICATE)[..., :3]
+    shown = sample(own, local[..., 0] / np.float32(opening.width_scale), source, cv2.BORDER_REPLICATE)[..., :3]
     if mouth.own_upper_only:
         lip = mouth.gap / 2 + opening.jaw + 0.062
         _lay_below(dark, mouth, local, opening, lip)

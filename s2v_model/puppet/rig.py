@@ -13,7 +13,7 @@ from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.drawn import is_flat_drawing
 from s2v_model.puppet.drawn_mouth import DrawnMouth, find_drawn_mouth
-from s2v_model.puppet.eyes import Eye, measure_eyes, shut_eyes
+from s2v_model.puppet.eyes import Eye, measure_eyes, outline, shut_eyes
 from s2v_model.puppet.fields import Grid, Spline, covering
 from s2v_model.puppet.head import HEAD_LIMITS, head_bases
 from s2v_model.puppet.matte import Backdrop, Segmenter, build_backdrop
@@ -29,10 +29,15 @@ TEXTURE_SCALE = 2
 
 _RINGING_PX = 8
 """How far enlarging reaches beyond what is enlarged."""
-_DRAWN_CHIN = 0.35
+_DRAWN_CHIN = 0.25
 """Drawings talk with their mouths: the line of a jaw that follows all the way gets corners."""
 _BARED, _PIT = 0.055, 0.45
 """From this gap, relative, a smile has pits at its corners; they have less than this share of the lips' light."""
+
+_BESIDE_EYES = 0.03, 0.12
+"""Distances from a drawn eye, relative, over which the mouth's motion sets in."""
+_ABOUT_MOUTH = 0.30, 0.10
+"""Distances from drawn lips, relative, over which their motion, but for the jaw's, dies away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,7 +81,10 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     shape = shape if drawn is None else drawn.shape
     upper_points, lower_points = displacements(shape, chin_follows=_DRAWN_CHIN if is_flat else 1.0)
     face_grid, anchors = _face_grid(shape, width, height)
+    eyes = measure_eyes(rgb, shape)
     upper_fields, lower_fields = _fields(shape, face_grid, anchors, upper_points, lower_points)
+    if is_flat:
+        _keep_lines(shape, face_grid, eyes, upper_fields, lower_fields)
     step = max(8, 2 * face_grid.step)
     head_grid = covering(np.zeros(2), np.array([width, height]), step, width, height)
     turns = head_bases(shape, head_grid)
@@ -84,7 +92,6 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     person = backdrop.person
     healed_rgb = np.dstack([_healed(np.ascontiguousarray(person[..., :3]), shape, drawn), person[..., 3]])
     healed, healed_at = _around(healed_rgb, shape, mesh.UPPER_OUTER + mesh.LOWER_OUTER)
-    eyes = measure_eyes(rgb, shape)
     # Areas of one colour have no folds.
     shades = shade_fields(shape, face_grid) * np.float32(not is_flat)
     shut, lids_at = _around(person, shape, mesh.EYE_CORNERS_OUTER)
@@ -145,6 +152,31 @@ def _fields(
     in_px = (sampled * window[..., None, None]) @ shape.axes * shape.unit
     fields = np.ascontiguousarray(in_px.transpose(2, 0, 1, 3), np.float32)
     return fields[:count], fields[count:]
+
+
+def _keep_lines(shape: Shape, grid: Grid, eyes: tuple[Eye, ...], upper: Float32Array, lower: Float32Array) -> None:
+    """Keep a drawing's lines as they are: of skin in one colour nobody sees that it moves, of a ring every dent."""
+    rings = [np.concatenate([above, below[::-1]]) for above, below in (outline(eye) for eye in eyes if eye.drawn)]
+    lips = shape.local[list(mesh.UPPER_OUTER + mesh.LOWER_OUTER[::-1])]
+    beside_eyes = smoothstep(_away(shape, grid, rings), *_BESIDE_EYES)
+    about_mouth = smoothstep(_away(shape, grid, [lips]), *_ABOUT_MOUTH)
+    for index, name in enumerate(PARAMETERS):
+        share = 1.0 if name == "brow" else beside_eyes if name == "jaw" else beside_eyes * about_mouth
+        for fields in (upper, lower):
+            fields[index] *= np.asarray(share, np.float32)
+
+
+def _away(shape: Shape, grid: Grid, rings: list[FloatArray]) -> FloatArray:
+    """How far the nodes lie from the areas within `rings`, relative: (rows, columns, 1)."""
+    x0, y0, x1, y1 = grid.box
+    free = np.full((y1 - y0, x1 - x0), 255, np.uint8)
+    for ring in rings:
+        cv2.fillPoly(free, [np.round(shape.to_frame(ring) - [x0, y0]).astype(np.int32)], 0)
+    if free.all():
+        return np.full((grid.rows, grid.columns, 1), np.inf)
+    away = cv2.distanceTransform(free, cv2.DIST_L2, 5) / shape.unit
+    at_nodes = cv2.resize(away, (grid.columns, grid.rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(at_nodes[..., None], float)
 
 
 def _reach(shape: Shape, turns: Float32Array, head_grid: Grid, face_grid: Grid, rgb: UInt8Array) -> Float32Array:

@@ -8,8 +8,9 @@ clip is encoded (x264 veryfast), decoded again, and the mesh finds the lips in i
 r and lag of the lips' opening against the jaw and closures that were meant; share of p b m with the lips within 0.03
 eye distances, as drawn and as the mesh reads them (it reads 0.02 to 0.07 into the shut mouth of a broad smile); what
 is seen of teeth between the lips, in thousandths of the squared eye distance: median of the p b m, and of open mouths;
-pixels of the background that changed; largest mean change of the face between two frames (levels of 255);
-likeness of the upper face to the portrait (correlation, 5 % worst frame); blinks a minute.
+pixels of the background that changed; largest mean change of the face between two frames, in levels of 255 and in
+shares of its contrast (their standard deviation); likeness of the upper face to the portrait (correlation, 5 % worst
+frame); blinks a minute.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -91,8 +93,8 @@ def main() -> None:
     if arguments.set_up:
         return
     print(
-        "\n| portrait | gap | r | lag | p b m drawn shut | read shut | teeth | background | jump | likeness "
-        "| blinks |\n" + "|---" * 11 + "|"
+        "\n| portrait | gap | r | lag | p b m drawn shut | read shut | teeth | background | jump | of contrast "
+        "| likeness | blinks |\n" + "|---" * 12 + "|"
     )
     for path in pictures:
         quality(puppet, finder, path, spoken)
@@ -197,17 +199,15 @@ def quality(puppet: Puppet, finder: FaceFinder, path: Path, spoken: Spoken) -> N
     painter = Painter(rig)
     drawn, tries = closures(np.array([painter.opening(pose) for pose in track]), spoken.phones)
     shut, _ = closures(opening, spoken.phones)
-    jump = max(
-        float(np.abs(b.astype(int) - a).mean())
-        for a, b in zip(crops(frames, rig), crops(frames, rig)[1:], strict=False)
-    )
+    jumps = [jump(a, b) for a, b in pairwise(crops(frames, rig))]
     likeness = np.percentile(
         [alike(frames[0], frame, faces[0], face) for frame, face in zip(frames, faces, strict=True) if face], 5
     )
     teeth = np.array([teeth_seen(f, face) if face else np.nan for f, face in zip(shown, faces, strict=True)])
     at_rest, wide = np.nanmedian(teeth[track[:, CHANNEL["press"]] > 0.9]), np.nanmedian(teeth[meant > 0.04])
     lips = f"{r:.2f} | {lag:+d} | {drawn} of {tries} | {shut} of {tries} | {at_rest:.1f}, {wide:.1f}"
-    steady = f"{background} | {jump:.1f} | {likeness:.2f}"
+    levels, share = np.max(jumps, axis=0)
+    steady = f"{background} | {levels:.1f} | {share:.2f} | {likeness:.2f}"
     print(f"| {path.stem} | {rig.shape.gap:.2f} | {lips} | {steady} | {blinks(take.seed):.0f} |", flush=True)
 
 
@@ -286,6 +286,12 @@ def crops(frames: list[np.ndarray], rig: object) -> list[np.ndarray]:
     """The face's part of every frame."""
     x, y, width, height = (int(value) for value in rig_box(rig))
     return [frame[max(0, y) : y + height, max(0, x) : x + width] for frame in frames]
+
+
+def jump(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """Mean change in levels of 255, and in shares of the face's contrast: hard detail changes more."""
+    changed = float(np.abs(after.astype(int) - before).mean())
+    return changed, changed / float(before.mean(2).std())
 
 
 def alike(first: np.ndarray, frame: np.ndarray, where: Face, face: Face) -> float:

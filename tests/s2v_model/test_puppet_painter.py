@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 
@@ -177,3 +178,20 @@ def test_a_kept_rig_paints_the_same(rig: Rig) -> None:
     assert unpack(kept[:-40]) is None
     assert unpack(b"") is None
     assert unpack(b"PK\x03\x04 nothing") is None
+
+
+def test_lines_of_a_drawing_keep_their_shape_while_it_talks() -> None:
+    """The rings of eyes that reach down to the mouth stand still while it opens and while it is rounded."""
+    portrait = drawn_portrait(SIZE)
+    rings = np.zeros((SIZE, SIZE), np.uint8)
+    for x in (130, 190):
+        cv2.circle(rings, (x, 164), 28, 1, -1)
+        cv2.circle(portrait, (x, 164), 26, (250, 250, 250), -1, cv2.LINE_AA)
+        cv2.circle(portrait, (x, 164), 26, (30, 20, 20), 3, cv2.LINE_AA)
+        cv2.circle(portrait, (x, 160), 8, (40, 30, 30), -1, cv2.LINE_AA)
+    rig = build_rig(portrait, drawn_face(SIZE).points, DrawnMatte())
+    quiet = posed(rig, own=0)
+    assert len(rig.eyes) == 2
+    for moved in (posed(rig, own=0, jaw=0.9), posed(rig, own=0, round=1.0, jaw=0.2)):
+        assert np.abs(moved - quiet)[rings > 0].mean() < 0.1
+        assert np.abs(moved - quiet)[around(rig, 13, 14)].mean() > 5
