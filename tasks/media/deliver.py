@@ -13,7 +13,8 @@ import httpcore
 import httpx
 
 from tasks.domain.errors import EngineError, InputError, SettingsError
-from tasks.media.fetch import AddressRefused, GuardedNetwork, check_address, shown_address
+from tasks.media.fetch import check_address, shown_address
+from tasks.media.network import AddressRefused, GuardedNetwork
 
 TIMEOUT_SECONDS = 20.0
 """For everything: a receiver that is slow is asked again later."""

@@ -14,7 +14,8 @@ import pytest
 from s2v_model.contract import Stopped
 from tasks.domain.errors import EngineError, RecordingError
 from tasks.media import fetch as module
-from tasks.media.fetch import FetchLimits, check_address, fetch, is_address, is_public, shown_address
+from tasks.media.fetch import FetchLimits, check_address, fetch, is_address, shown_address
+from tasks.media.network import is_public
 from tasks.media.probe import unwatched
 
 BODY = bytes(range(256)) * 1000
