@@ -131,7 +131,10 @@ class Painter:
         person, out = self._rgba[part], self._rgb[part]
         cv2.cvtColor(person, cv2.COLOR_RGBA2RGB, dst=out)
         if run.mixed:
-            behind = cv2.cvtColor(cv2.bitwise_not(cv2.extractChannel(person, 3)), cv2.COLOR_GRAY2RGB)
+            share = self._scratch.bytes("share behind", *person.shape[:2])
+            behind = self._scratch.bytes("behind", *out.shape)
+            cv2.bitwise_not(cv2.extractChannel(person, 3, dst=share), dst=share)
+            cv2.cvtColor(share, cv2.COLOR_GRAY2RGB, dst=behind)
             cv2.multiply(self._rig.backdrop.plate[part], behind, dst=behind, scale=1 / 255)
             cv2.add(out, behind, dst=out)
 
@@ -183,9 +186,15 @@ class Painter:
         weighted_sum(rig.shade_fields, np.clip(pose, 0, 1), self._dark)
         if float(self._dark.max()) < 0.004:
             return
-        here = cv2.remap(self._dark, self._index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        light = np.round((1 - here) * 255).astype(np.uint8)
-        full = cv2.cvtColor(cv2.resize(light, grid.size_px), cv2.COLOR_GRAY2RGBA)
+        room, (width, height) = self._scratch, grid.size_px
+        here, light = room.floats("here", *self._dark.shape), room.bytes("light", *self._dark.shape)
+        cv2.remap(self._dark, self._index, None, cv2.INTER_LINEAR, dst=here, borderMode=cv2.BORDER_REPLICATE)
+        np.subtract(1, here, out=here)
+        here *= 255
+        np.rint(here, out=here)
+        np.copyto(light, here, casting="unsafe")
+        grey, full = room.bytes("grey", height, width), room.bytes("shade", height, width, 4)
+        cv2.cvtColor(cv2.resize(light, grid.size_px, dst=grey), cv2.COLOR_GRAY2RGBA, dst=full)
         x0, y0, x1, y1 = grid.box
         part = self._rgba[y0:y1, x0:x1]
         full = full[: part.shape[0], : part.shape[1]]
