@@ -14,6 +14,7 @@ from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.shape import Shape
 from s2v_model.puppet.sheets import smoothstep
+from s2v_model.puppet.strokes import Scratch, ramp
 from s2v_model.puppet.teeth import Texture, canvas, flipped, sample, teeth, tongue
 
 FloatArray = npt.NDArray[np.float64]
@@ -159,28 +160,37 @@ def _shows_teeth(rgb: UInt8Array, shape: Shape, skin: FloatArray) -> bool:
     return float((bright & pale).mean()) > 0.09
 
 
-def paint(mouth: Mouth, local: Float32Array, opening: Opening) -> Float32Array:
-    """The inside of the mouth at the points `local` (h, w, 2), relative: float RGB (h, w, 3), 0 .. 255."""
-    inside = _ground(mouth, local, opening)
+def paint(mouth: Mouth, local: Float32Array, opening: Opening, room: Scratch) -> Float32Array:
+    """The inside of the mouth at the points `local` (h, w, 2), relative: float RGB (h, w, 3), 0 .. 255, in `room`."""
+    inside = _ground(mouth, local, opening, room)
     if mouth.own is not None:
-        return _paint_own(mouth, mouth.own, local, opening, inside)
+        return _paint_own(mouth, mouth.own, local, opening, inside, room)
     lower_lip = mouth.gap / 2 + opening.jaw
-    _lay_below(inside, mouth, local, opening, lower_lip + 0.062)
+    _lay_below(inside, mouth, local, opening, room, lower_lip + 0.062)
     top = -mouth.gap / 2 - (0.042 - 0.4 * min(mouth.gap, 0.05))
     # Behind a tongue between the teeth the upper lip hides a little more of them.
     top -= 0.05 * opening.pucker + 0.012 * opening.tongue
-    _lay(inside, mouth.upper_teeth, local, opening, top=top, tall=1.0, keep_width=0.55)
+    _lay(inside, mouth.upper_teeth, local, opening, room, top=top, tall=1.0, keep_width=0.55)
     return inside
 
 
-def _ground(mouth: Mouth, local: Float32Array, opening: Opening) -> Float32Array:
+def _ground(mouth: Mouth, local: Float32Array, opening: Opening, room: Scratch) -> Float32Array:
     """The dark behind everything, and towards the corners the cheeks, which light reaches."""
-    half = 0.5 * mouth.width * opening.width_scale
-    aside = np.clip((np.abs(local[..., :1]) / np.float32(half) - np.float32(0.45)) / np.float32(0.5), 0, 1)
-    return np.asarray(mouth.cavity + (mouth.cheek - mouth.cavity) * aside)
+    height, width = local.shape[:2]
+    aside, inside = room.floats("aside", height, width, 1), room.floats("inside", height, width, 3)
+    np.abs(local[..., :1], out=aside)
+    aside *= np.float32(1 / (0.5 * mouth.width * opening.width_scale))
+    aside -= np.float32(0.45)
+    aside *= np.float32(1 / 0.5)
+    np.clip(aside, 0, 1, out=aside)
+    np.multiply(mouth.cheek - mouth.cavity, aside, out=inside)
+    inside += mouth.cavity
+    return inside
 
 
-def _lay_below(onto: Float32Array, mouth: Mouth, local: Float32Array, opening: Opening, gum: float) -> None:
+def _lay_below(
+    onto: Float32Array, mouth: Mouth, local: Float32Array, opening: Opening, room: Scratch, gum: float
+) -> None:
     """What goes with the jaw: the tongue behind the lower teeth, whose gum lies at `gum`."""
     wide = min(1.0, max(0.0, opening.jaw) / _WIDE_JAW)
     lift = (0.30 + 0.13 * wide) * mouth.width + 0.05 * opening.tongue
@@ -190,12 +200,13 @@ def _lay_below(onto: Float32Array, mouth: Mouth, local: Float32Array, opening: O
         mouth.tongue,
         local,
         opening,
+        room,
         top=gum - lift,
         tall=0.8 + 0.2 * wide,
         light=1 + 0.25 * opening.tongue,
         narrow=1 + 0.4 * opening.tongue,
     )
-    _lay(onto, mouth.lower_teeth, local, opening, top=gum, tall=0.9, narrow=0.92)
+    _lay(onto, mouth.lower_teeth, local, opening, room, top=gum, tall=0.9, narrow=0.92)
 
 
 def _lay(
@@ -203,6 +214,7 @@ def _lay(
     texture: Texture,
     local: Float32Array,
     opening: Opening,
+    room: Scratch,
     *,
     top: float,
     tall: float,
@@ -210,13 +222,19 @@ def _lay(
     narrow: float = 1.0,
     keep_width: float = 0.0,
 ) -> None:
-    wide = narrow * (keep_width + (1 - keep_width) * opening.width_scale)
-    colours = sample(texture, local[..., 0] / np.float32(wide), (local[..., 1] - np.float32(top)) / np.float32(tall))
+    height, width = local.shape[:2]
+    x, y, seen = (room.floats(name, height, width) for name in ("x", "y", "seen"))
+    np.divide(local[..., 0], np.float32(narrow * (keep_width + (1 - keep_width) * opening.width_scale)), out=x)
+    np.subtract(local[..., 1], np.float32(top), out=y)
+    y /= np.float32(tall)
+    layer = sample(texture, x, y, room.floats("layer", height, width, 4))
+    colours, alpha = layer[..., :3], layer[..., 3]
     if light != 1.0:
-        colours[..., :3] *= np.float32(light)
-    alpha = colours[..., 3:]
-    onto *= 1 - alpha
-    onto += colours[..., :3] * alpha
+        colours *= np.float32(light)
+    np.subtract(1, alpha, out=seen)
+    onto *= seen[..., None]
+    colours *= alpha[..., None]
+    onto += colours
 
 
 def _light(rgb: UInt8Array, shape: Shape) -> tuple[FloatArray, FloatArray]:
@@ -312,21 +330,32 @@ def _parting(patch: UInt8Array, shape: Shape, low: FloatArray, scale: float) -> 
     return float(low[1] + row / scale), upper_only
 
 
-def _paint_own(mouth: Mouth, own: Texture, local: Float32Array, opening: Opening, dark: Float32Array) -> Float32Array:
+def _paint_own(
+    mouth: Mouth, own: Texture, local: Float32Array, opening: Opening, dark: Float32Array, room: Scratch
+) -> Float32Array:
     """The photographed mouth: upper teeth stay with the skull, what lies below the parting goes with the jaw."""
-    y, split, jaw = local[..., 1], np.float32(mouth.own_split), np.float32(opening.jaw)
-    down = max(float(jaw), 0.0)
-    source = np.where(y < split, y, np.where(y > split + down, y - jaw, split))
-    shown = sample(own, local[..., 0] / np.float32(opening.width_scale), source, cv2.BORDER_REPLICATE)[..., :3]
+    (height, width), y = local.shape[:2], local[..., 1]
+    split, down = mouth.own_split, max(opening.jaw, 0.0)
+    x, source, band, within = (room.floats(name, height, width) for name in ("x", "source", "band", "within"))
+    np.divide(local[..., 0], np.float32(opening.width_scale), out=x)
+    np.subtract(y, np.float32(opening.jaw), out=source)
+    np.copyto(source, np.float32(split), where=y <= np.float32(split + down))
+    np.copyto(source, y, where=y < np.float32(split))
+    shown = sample(own, x, source, room.floats("own", height, width, 4), cv2.BORDER_REPLICATE)[..., :3]
     if mouth.own_upper_only:
-        lip = mouth.gap / 2 + opening.jaw + 0.062
-        _lay_below(dark, mouth, local, opening, lip)
-        band = smoothstep(y.astype(float), mouth.own_split - 0.012, mouth.own_split + 0.012) * min(1.0, down / 0.02)
+        _lay_below(dark, mouth, local, opening, room, mouth.gap / 2 + opening.jaw + 0.062)
+        ramp(y, split - 0.012, split + 0.012, band, within)
+        band *= np.float32(min(1.0, down / 0.02))
     else:
         lift = 0.16 * mouth.width * min(1.0, down / _WIDE_JAW)
-        _lay(dark, mouth.tongue, local, opening, top=mouth.own_split + down - lift, tall=1.0, light=0.8)
-        within = np.clip(np.minimum(y - split + 0.02, split + down + 0.02 - y) / 0.03, 0, 1)
-        band = 0.88 * np.clip(down / 0.12, 0, 1) * within
-    weight = band[..., None].astype(np.float32)
-    shown += (dark - shown) * weight
+        _lay(dark, mouth.tongue, local, opening, room, top=split + down - lift, tall=1.0, light=0.8)
+        np.subtract(y, np.float32(split - 0.02), out=band)
+        np.subtract(np.float32(split + down + 0.02), y, out=within)
+        np.minimum(band, within, out=band)
+        band *= np.float32(1 / 0.03)
+        np.clip(band, 0, 1, out=band)
+        band *= np.float32(0.88 * min(1.0, down / 0.12))
+    dark -= shown
+    dark *= band[..., None]
+    shown += dark
     return shown

@@ -26,6 +26,7 @@ from s2v_model.puppet.strokes import Scratch, blurred, curve_weights, draw_outli
 
 FloatArray = npt.NDArray[np.float64]
 
+_LINEAR, _EDGE = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
 _PARTED = 0.022
 """From this gap, relative, a portrait counts as open-mouthed."""
 _UPPER, _LOWER = list(mesh.UPPER_INNER), list(mesh.LOWER_INNER)
@@ -103,14 +104,7 @@ class Painter:
         self._move_face(weights, lips)
         for run in rig.backdrop.runs:
             part = np.s_[run.top : run.bottom, run.left : run.right]
-            cv2.remap(
-                rig.texture,
-                self._map[part],
-                None,
-                cv2.INTER_LINEAR,
-                dst=self._rgba[part],
-                borderMode=cv2.BORDER_REPLICATE,
-            )
+            cv2.remap(rig.texture, self._map[part], None, _LINEAR, dst=self._rgba[part], borderMode=_EDGE)
         mouth = self._draw_lips(lips)
         self._shade(pose[_FACE])
         if mouth is not None:
@@ -155,7 +149,7 @@ class Painter:
         self._head_map *= scale
         self._head_map += self._offset
         width, height = head.size_px
-        cv2.resize(self._head_map, (width, height), dst=self._map[:height, :width], interpolation=cv2.INTER_LINEAR)
+        cv2.resize(self._head_map, (width, height), dst=self._map[:height, :width], interpolation=_LINEAR)
 
     def _move_face(self, weights: Float32Array, lips: _Lips) -> None:
         """Both sheets' sources and local coordinates at every node, and the map inside the face grid."""
@@ -164,13 +158,13 @@ class Painter:
             weighted_sum(fields, weights, self._forward)
             self._invert_face(self._forward, backward)
         at, index = self._at, self._index
-        cv2.remap(self._back, self._face_in_head, None, cv2.INTER_LINEAR, dst=at, borderMode=cv2.BORDER_REPLICATE)
+        cv2.remap(self._back, self._face_in_head, None, _LINEAR, dst=at, borderMode=_EDGE)
         at += self._face_nodes
         np.subtract(at, self._corner, out=index)
         index *= np.float32(1 / rig.face_grid.step)
         index -= np.float32(0.5)
         for moved, backward in ((self._from_upper, self._upper), (self._from_lower, self._lower)):
-            cv2.remap(backward, index, None, cv2.INTER_LINEAR, dst=moved, borderMode=cv2.BORDER_REPLICATE)
+            cv2.remap(backward, index, None, _LINEAR, dst=moved, borderMode=_EDGE)
             np.add(moved, at, out=moved)
             np.multiply(moved, scale, out=moved)
             np.add(moved, self._offset, out=moved)
@@ -178,7 +172,7 @@ class Painter:
         np.matmul(at, self._to_local.T, out=self._local)
         source = self._source(self._from_upper, self._from_lower, self._local, lips)
         x0, y0, x1, y1 = rig.face_grid.box
-        cv2.resize(source, rig.face_grid.size_px, dst=self._map[y0:y1, x0:x1], interpolation=cv2.INTER_LINEAR)
+        cv2.resize(source, rig.face_grid.size_px, dst=self._map[y0:y1, x0:x1], interpolation=_LINEAR)
 
     def _shade(self, pose: Float32Array) -> None:
         """Darken the folds and hollows: after the lips, before the mouth's inside, which is lit by itself."""
@@ -188,7 +182,7 @@ class Painter:
             return
         room, (width, height) = self._scratch, grid.size_px
         here, light = room.floats("here", *self._dark.shape), room.bytes("light", *self._dark.shape)
-        cv2.remap(self._dark, self._index, None, cv2.INTER_LINEAR, dst=here, borderMode=cv2.BORDER_REPLICATE)
+        cv2.remap(self._dark, self._index, None, _LINEAR, dst=here, borderMode=_EDGE)
         np.subtract(1, here, out=here)
         here *= 255
         np.rint(here, out=here)
@@ -233,7 +227,7 @@ class Painter:
         column *= np.float32(127 / max(end - start, 1e-3))
         still.fill(0)
         way = line.astype(np.float32)[None]
-        cv2.remap(way, column, still, cv2.INTER_LINEAR, dst=share, borderMode=cv2.BORDER_REPLICATE)
+        cv2.remap(way, column, still, _LINEAR, dst=share, borderMode=_EDGE)
         np.subtract(local[..., 1], share, out=share)
         # Beside the mouth the sheets part ever more softly.
         outside = np.subtract(local[..., 0], np.float32((start + end) / 2), out=column)
@@ -250,7 +244,7 @@ class Painter:
         """Points of the face as px of the frame, the head's turn included."""
         px = self._rig.shape.to_frame(local)
         index = self._rig.head_grid.index_of(px).astype(np.float32)[None]
-        moved = cv2.remap(self._turn, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.remap(self._turn, index, None, _LINEAR, borderMode=_EDGE)
         return np.asarray(px + moved[0])
 
     def _box(self, local: FloatArray, margin: float) -> _Box | None:
@@ -300,18 +294,18 @@ class Painter:
         return box
 
     def _draw_healed(self, target: UInt8Array, source: Float32Array, healing: float) -> None:
-        rig, edge = self._rig, cv2.BORDER_REPLICATE
+        rig = self._rig
         if healing < 1:
-            cv2.remap(rig.texture, source, None, cv2.INTER_LINEAR, dst=target, borderMode=edge)
+            cv2.remap(rig.texture, source, None, _LINEAR, dst=target, borderMode=_EDGE)
         if healing <= 0:
             return
         source -= np.array(rig.healed_at, np.float32)
         if healing < 1:
             healed = self._scratch.bytes("healed", *target.shape)
-            cv2.remap(rig.healed, source, None, cv2.INTER_LINEAR, dst=healed, borderMode=edge)
+            cv2.remap(rig.healed, source, None, _LINEAR, dst=healed, borderMode=_EDGE)
             cv2.addWeighted(healed, healing, target, 1 - healing, 0, dst=target)
         else:
-            cv2.remap(rig.healed, source, None, cv2.INTER_LINEAR, dst=target, borderMode=edge)
+            cv2.remap(rig.healed, source, None, _LINEAR, dst=target, borderMode=_EDGE)
 
     def _draw_contact(self, target: UInt8Array, line: FloatArray, strength: float) -> None:
         """The shadow where closed lips meet; of a drawing that is open, the line."""
@@ -353,7 +347,7 @@ class Painter:
         depth /= max(float(depth.max()), 1.0)
         scale = float(lips.upper[-1, 0] - lips.upper[0, 0]) / rig.shape.slit_width
         opening = Opening(jaw=lips.jaw, width_scale=scale, tongue=tongue, pucker=lips.pucker)
-        inside = paint(rig.mouth, box.local[top:bottom, left:right], opening)
+        inside = paint(rig.mouth, box.local[top:bottom, left:right], opening, self._scratch)
         if is_drawn:
             draw_outline(inside, alpha, outline - [left, top], rig.mouth.line * unit, rig.mouth.cavity * 0.5)
         else:
@@ -384,14 +378,20 @@ class Painter:
         if box is None:
             return
         sight = look(eye, box.local, closed=closed, gaze=gaze_x, lower_gaze=gaze_y)
-        way = (self._rig.shape.axes * self._rig.shape.unit * TEXTURE_SCALE).astype(np.float32)
-        source = box.upper + sight.shift @ way
-        colours = cv2.remap(self._rig.texture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        drawn = colours[..., :3].astype(np.float32)
+        room, (height, width) = self._scratch, box.local.shape[:2]
+        source, drawn = room.floats("eye source", height, width, 2), room.floats("eye", height, width, 3)
+        colours = room.bytes("eye colours", height, width, 4)
+        np.matmul(sight.shift, (self._rig.shape.axes * self._rig.shape.unit * TEXTURE_SCALE).astype(np.float32), source)
+        source += box.upper
+        cv2.remap(self._rig.texture, source, None, _LINEAR, dst=colours, borderMode=_EDGE)
+        np.copyto(drawn, colours[..., :3])
         if closed > 0:
-            near = box.upper - np.array(self._rig.lids_at, np.float32)
-            skin = cv2.remap(self._rig.lids, near, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            drawn += (skin[..., :3] - drawn) * sight.skin[..., None]
+            skin = room.floats("skin", height, width, 3)
+            np.subtract(box.upper, np.array(self._rig.lids_at, np.float32), out=source)
+            cv2.remap(self._rig.lids, source, None, _LINEAR, dst=colours, borderMode=_EDGE)
+            np.subtract(colours[..., :3], drawn, out=skin)
+            skin *= sight.skin[..., None]
+            drawn += skin
         drawn *= sight.light[..., None]
         # Large eyes of a drawing reach into its mouth, and folds of the skin into the eye's surroundings.
         touched = (sight.shift != 0).any(-1) | (sight.skin > 0) | (sight.light < 0.995)

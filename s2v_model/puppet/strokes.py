@@ -37,6 +37,17 @@ class Scratch:
         return room[:size].reshape(shape)
 
 
+def ramp(values: Float32Array, low: float, high: float, out: Float32Array, spare: Float32Array) -> None:
+    """Fill `out` with 0 below `low`, 1 above `high`, smooth between; `spare` is overwritten."""
+    np.subtract(values, np.float32(low), out=out)
+    out *= np.float32(1 / (high - low))
+    np.clip(out, 0, 1, out=out)
+    np.multiply(out, -2, out=spare)
+    spare += 3
+    spare *= out
+    out *= spare
+
+
 def draw_outline(
     inside: Float32Array, alpha: Float32Array, outline: FloatArray, thick_px: float, colour: Float32Array
 ) -> None:

@@ -34,11 +34,15 @@ class Texture:
     scale: float
 
 
-def sample(texture: Texture, x: Float32Array, y: Float32Array, border: int = cv2.BORDER_CONSTANT) -> Float32Array:
-    """RGBA at the points (x, y), (h, w) each, relative: (h, w, 4), 0 .. 255, alpha 0 .. 1."""
-    scale = np.float32(texture.scale)
-    columns, rows = x * scale + np.float32(texture.column0), y * scale + np.float32(texture.row0)
-    return np.asarray(cv2.remap(texture.rgba, columns, rows, cv2.INTER_LINEAR, borderMode=border), np.float32)
+def sample(
+    texture: Texture, x: Float32Array, y: Float32Array, out: Float32Array, border: int = cv2.BORDER_CONSTANT
+) -> Float32Array:
+    """Fill `out` (h, w, 4) with RGBA at the points (x, y), (h, w) each, relative and overwritten; alpha is 0 .. 1."""
+    x *= np.float32(texture.scale)
+    x += np.float32(texture.column0)
+    y *= np.float32(texture.scale)
+    y += np.float32(texture.row0)
+    return np.asarray(cv2.remap(texture.rgba, x, y, cv2.INTER_LINEAR, dst=out, borderMode=border), np.float32)
 
 
 def canvas(scale: float, width: float) -> tuple[FloatArray, FloatArray, float]:
