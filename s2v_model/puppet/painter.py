@@ -165,9 +165,7 @@ class Painter:
         index -= np.float32(0.5)
         for moved, backward in ((self._from_upper, self._upper), (self._from_lower, self._lower)):
             cv2.remap(backward, index, None, _LINEAR, dst=moved, borderMode=_EDGE)
-            np.add(moved, at, out=moved)
-            np.multiply(moved, scale, out=moved)
-            np.add(moved, self._offset, out=moved)
+            np.add(np.multiply(np.add(moved, at, out=moved), scale, out=moved), self._offset, out=moved)
         at -= self._centre
         np.matmul(at, self._to_local.T, out=self._local)
         source = self._source(self._from_upper, self._from_lower, self._local, lips)
@@ -328,8 +326,7 @@ class Painter:
     def _draw_inside(self, box: _Box, lips: _Lips, tongue: float) -> None:
         if lips.opening <= _SLIT:
             return
-        rig = self._rig
-        unit = rig.shape.unit
+        rig, unit = self._rig, self._rig.shape.unit
         target = self._rgba[box.rows, box.columns]
         outline = self._to_frame(_CURVE @ np.concatenate([lips.upper, lips.lower[-2:0:-1]]))
         outline -= [box.columns.start, box.rows.start]
