@@ -26,7 +26,7 @@ from tasks.media.wav import map_speech
 
 Int16Array = npt.NDArray[np.int16]
 
-REVISION = 2
+REVISION = 3
 AROUND = Fraction(3, 20)
 """Seconds of sound that an aligner is given on both sides of a cue: cue times are rough."""
 WORDLESS_SECONDS = Fraction(3, 10)
@@ -136,7 +136,7 @@ def transcribe_tracks(
         own = tuple(turn for turn in turns if turn.speaker == name)
         cues = _own_cues(_cues(speech, transcript, language, transcriber, watch), name, own, heard)
         passages = _aligned(speech, cues, language, aligner, watch)
-        worded = [_utterance(name, p.words, p.phones) for p in passages if p.words]
+        worded = [_utterance(name, p.words, p.phones, is_sung=p.cue.is_sung) for p in passages if p.words]
         found += [*worded, *_wordless(own, worded)]
     ordered = sorted(found, key=lambda u: (u.span.start, u.span.end, u.speaker))
     return tuple(replace(utterance, id=f"u{place:04d}") for place, utterance in enumerate(ordered))
@@ -248,9 +248,9 @@ def _attributed(passage: _Passage, heard: _Voices, tags: dict[str, str]) -> list
     cue = passage.cue
     label = tags.get(cue.speaker or "")
     if label is not None and label in heard.over(cue.span):
-        return [_utterance(label, passage.words, passage.phones)]
+        return [_utterance(label, passage.words, passage.phones, is_sung=cue.is_sung)]
     if cue.speaker is not None:
-        return [_utterance(heard.main(cue.span), passage.words, passage.phones)]
+        return [_utterance(heard.main(cue.span), passage.words, passage.phones, is_sung=cue.is_sung)]
     return _by_word(passage, heard)
 
 
@@ -262,7 +262,7 @@ def _by_word(passage: _Passage, heard: _Voices) -> list[Utterance]:
         places = list(run)
         words = tuple(passage.words[place] for place in places)
         phones = None if passage.phones is None else tuple(passage.phones[place] for place in places)
-        found.append(_utterance(label, words, phones))
+        found.append(_utterance(label, words, phones, is_sung=passage.cue.is_sung))
     return found
 
 
@@ -277,7 +277,9 @@ def _steadied(labels: list[str]) -> list[str]:
     return steady
 
 
-def _utterance(label: str, words: tuple[Word, ...], phones: tuple[tuple[Phone, ...], ...] | None) -> Utterance:
+def _utterance(
+    label: str, words: tuple[Word, ...], phones: tuple[tuple[Phone, ...], ...] | None, *, is_sung: bool
+) -> Utterance:
     return Utterance(
         id="",
         speaker=label,
@@ -285,6 +287,7 @@ def _utterance(label: str, words: tuple[Word, ...], phones: tuple[tuple[Phone, .
         text=" ".join(word.text for word in words),
         words=words,
         phones=None if phones is None else tuple(phone for word in phones for phone in word),
+        is_sung=is_sung,
     )
 
 

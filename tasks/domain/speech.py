@@ -129,6 +129,7 @@ class CaptionCue:
     speaker: str | None = None
     words: tuple[Word, ...] = ()
     """The words of `text`, split at blanks, where somebody knows their times."""
+    is_sung: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,16 +60,16 @@ def _checked(timed: list[_Timed], name: str) -> tuple[tuple[CaptionCue, ...], li
     cues: list[CaptionCue] = []
     num_backward = 0
     for start, end, speaker, raw in timed:
-        text = read_words(raw[:MAX_CUE_CHARACTERS]).text
+        words = read_words(raw[:MAX_CUE_CHARACTERS])
         if end > MAX_SECONDS:
             message = f"a cue ends at {float(end):,.0f} s; at most {MAX_SECONDS:,} s are allowed."
             raise ScriptError(message, where=name, remedy="Write times in seconds of the recording.")
-        if not text:
+        if not words.text:
             continue
         if end <= start:
             num_backward += 1
         else:
-            cues.append(CaptionCue(span=Span(start, end), text=text, speaker=speaker))
+            cues.append(CaptionCue(span=Span(start, end), text=words.text, speaker=speaker, is_sung=words.is_sung))
     if not cues:
         raise ScriptError("the transcript has no words.", where=name, remedy="Leave it out or supply another one.")
     cues.sort(key=lambda cue: (cue.span.start, cue.span.end))

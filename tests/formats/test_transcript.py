@@ -58,6 +58,13 @@ def test_times_are_exact() -> None:
     assert (transcript.language, transcript.cues[0].speaker) == ("en", None)
 
 
+def test_notes_mark_what_is_sung() -> None:
+    """A cue between notes is sung; the notes are no words of it."""
+    vtt = "WEBVTT\n\n00:01.000 --> 00:02.000\n♪ la la la ♪\n\n00:02.000 --> 00:03.000\nThank you.\n"
+    cues = read(vtt, "a.vtt").cues
+    assert [(cue.text, cue.is_sung) for cue in cues] == [("la la la", True), ("Thank you.", False)]
+
+
 def test_two_voices_in_a_cue_share_its_time() -> None:
     """A cue of two voices becomes two, one after the other."""
     transcript = read("WEBVTT\nLanguage: it\n\n00:00.000 --> 00:04.000\n<v A>abcd</v><v B>efghijkl</v>\n")

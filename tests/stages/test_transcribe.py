@@ -59,6 +59,15 @@ def test_words_go_to_the_voice_that_is_heard(bench, cues, expected):
     assert told(said(bench, TWO, *cues)) == expected
 
 
+def test_what_a_transcript_marks_as_sung_is_sung(bench):
+    """With or without a voice's name, and however it is divided."""
+    turns = (turn("S1", 0, 2), turn("S2", 2, 4))
+    sung = [replace(cue(0, 1, "la la"), is_sung=True), replace(cue(1, 2, "la la", "anna"), is_sung=True)]
+
+    found = said(bench, turns, *sung, cue(2, 4, "thank you"))
+    assert [(u.text, u.is_sung) for u in found] == [("la la", True), ("la la", True), ("thank you", False)]
+
+
 def test_a_word_in_silence_goes_to_the_nearest_voice(bench):
     """Whatever the diarizer missed was said by somebody."""
     turns = (turn("S1", 0, 1), turn("S2", 3.5, 4))
