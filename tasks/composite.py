@@ -20,7 +20,7 @@ from tasks.domain.errors import MediaError
 from tasks.domain.options import MarkingOptions, OutputOptions, SoundOptions
 from tasks.engines.workspace import Workspace
 from tasks.formats.canonical import digest
-from tasks.formats.overlay import Card, Stage, label_text, overlay_text
+from tasks.formats.overlay import Card, Stage, caption_top, label_text, overlay_text
 from tasks.formats.sidecars import srt_text, transcript_text, vtt_text
 from tasks.media import encoder, mux
 from tasks.media.fonts import fontconfig_text, text_width
@@ -31,7 +31,7 @@ from tasks.media.storage import disk_errors
 
 log = logging.getLogger(__name__)
 
-REVISION = 2
+REVISION = 3
 """Bumped when an equal plan would give other files: encoder settings, layouts, texts, loudness."""
 POSTER_AFTER_FRAMES = 25
 """The poster is taken so far into the first cut that shows somebody, or in its middle if it is shorter."""
@@ -212,13 +212,15 @@ def _video(work: _Work, output: OutputOptions, name: str, audio: Path, before: f
     """One delivered video. before: frames of the whole that are done already."""
     plan, size = work.plan, output.size
     target = work.bench / f"{name}.mp4"
+    is_captioned = "burned" in output.captions
+    texts = caption_top(plan, size, text_width) if is_captioned else None
     text = overlay_text(
         plan,
         size,
-        is_captioned="burned" in output.captions,
+        is_captioned=is_captioned,
         label=work.marking.label,
         cards=_cards(plan),
-        stages=_stages(plan, size),
+        stages=_stages(plan, size, texts),
         measure=text_width,
     )
     command = mux.video_command(
@@ -231,7 +233,7 @@ def _video(work: _Work, output: OutputOptions, name: str, audio: Path, before: f
         language=plan.language,
     )
     with encoder.Encoder(command, target, env=work.env, watch=work.progress.tick) as process:
-        for frame, canvas in enumerate(frames(plan, work.sources, size), start=1):
+        for frame, canvas in enumerate(frames(plan, work.sources, size, texts=texts), start=1):
             process.write(canvas.data)
             work.progress.reach(before + frame)
         process.finish()
@@ -254,14 +256,14 @@ def _cards(plan: Plan) -> list[Card]:
     ]
 
 
-def _stages(plan: Plan, size: tuple[int, int]) -> list[Stage]:
+def _stages(plan: Plan, size: tuple[int, int], texts: int | None) -> list[Stage]:
     """For each cut, what its picture leaves to texts."""
     shots = {shot.id: shot for shot in plan.shots}
-    return [_stage(cut, shots, size) for cut in plan.cuts]
+    return [_stage(cut, shots, size, texts) for cut in plan.cuts]
 
 
-def _stage(cut: Cut, shots: Mapping[str, Shot], size: tuple[int, int]) -> Stage:
-    places = placements(cut, shots, size)
+def _stage(cut: Cut, shots: Mapping[str, Shot], size: tuple[int, int], texts: int | None) -> Stage:
+    places = placements(cut, shots, size, texts)
     tops = sorted({place.panel.y for place in places})
     clear = None
     if len(places) == 1:

@@ -103,6 +103,12 @@ def overlay_text(
     return document(*size, plan.rate, _styles(plan.language, scheme), events)
 
 
+def caption_top(plan: Plan, size: tuple[int, int], measure: Measure) -> int:
+    """The first row of a caption of two lines that stands at the foot."""
+    scheme = _scheme(plan, size, measure, is_captioned=True)
+    return scheme.foot - scheme.caption_room
+
+
 def label_text(plan: Plan, size: tuple[int, int], label: str, measure: Measure) -> str:
     """Only the label, for a still picture; "" without one."""
     scheme = _scheme(plan, size, measure, is_captioned=False)

@@ -3,7 +3,7 @@
 In: sizes in px and a face box. Out: even rectangles. Knows no pixels, no shots and no time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, sqrt
 
 from tasks.domain.casting import Box
@@ -20,6 +20,10 @@ WIDEST_PANEL = 0.80
 """A clip on a ground takes at most this share of the side that it does not fill."""
 FACE_OF_HEIGHT, FACE_OF_WIDTH = 0.46, 0.66
 """A clip on a ground is enlarged until a face takes so much of its panel: closer would be too close."""
+LIP_IN_FACE = 0.92
+"""The lower lip of a wide open mouth lies so far down a face box."""
+CARD_MARGIN = 0.035
+"""Above a clip that makes room for texts below it, as a share of the panel's height."""
 PANEL_ABOVE_MIDDLE = 0.38
 """Share of the free height above a panel that does not fill its frame: captions want the room below."""
 LONG_ASPECT = 1.4
@@ -65,6 +69,10 @@ class Placement:
         """Column `x` of the clip as a column of the output."""
         return round(self.target.x + (x - self.crop.x) * self.target.width / self.crop.width)
 
+    def to_output_y(self, y: float) -> int:
+        """Row `y` of the clip as a row of the output."""
+        return round(self.target.y + (y - self.crop.y) * self.target.height / self.crop.height)
+
 
 def even(value: float, at_least: int = 2) -> int:
     """The nearest even number, not under `at_least`."""
@@ -107,11 +115,22 @@ def _steps(index: int, count: int, length: int, gap: int) -> tuple[int, int]:
     return start, length if index == count - 1 else even(start + step - gap)
 
 
-def place(clip_width: int, clip_height: int, face: Box | None, panel: Rect) -> Placement:
+def place(clip_width: int, clip_height: int, face: Box | None, panel: Rect, texts: int | None = None) -> Placement:
     """How a clip is shown in `panel`: filling it when the whole head stays in sight, as a panel on a ground otherwise.
 
-    face: in px of the clip; None where nobody is seen (the middle then counts).
+    face: in px of the clip; None where nobody is seen (the middle then counts). texts: from this row of the output on
+    texts may lie over the panel; a clip whose mouth they would hide is shown whole above them.
     """
+    placement = _placed(clip_width, clip_height, face, panel)
+    if face is None or texts is None or placement.to_output_y(face[1] + LIP_IN_FACE * face[3]) <= texts:
+        return placement
+    top = panel.y + even(CARD_MARGIN * panel.height)
+    room = Rect(x=panel.x, y=top, width=panel.width, height=max(2, (min(texts, panel.bottom) - top) // 2 * 2))
+    scale = min(room.width / clip_width, room.height / clip_height)
+    return replace(_at_scale(clip_width, clip_height, face, room, scale), panel=panel)
+
+
+def _placed(clip_width: int, clip_height: int, face: Box | None, panel: Rect) -> Placement:
     contain = min(panel.width / clip_width, panel.height / clip_height)
     cover = max(panel.width / clip_width, panel.height / clip_height)
     scale = cover

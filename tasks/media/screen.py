@@ -17,26 +17,38 @@ from tasks.media.clips import ClipReader
 from tasks.media.layout import Placement, Rect, panels, place
 
 
-def placements(cut: Cut, shots: Mapping[str, Shot], size: tuple[int, int]) -> tuple[Placement, ...]:
-    """Where the clips of a cut stand on an output, in the order of `cut.shots`; none for a card."""
+def placements(
+    cut: Cut, shots: Mapping[str, Shot], size: tuple[int, int], texts: int | None = None
+) -> tuple[Placement, ...]:
+    """Where the clips of a cut stand on an output, in the order of `cut.shots`; none for a card.
+
+    texts: the row from which on captions may lie over the picture.
+    """
     if not cut.shots:
         return ()
     rooms = panels(len(cut.shots), *size)
-    return tuple(_placement(shots[shot_id], room) for shot_id, room in zip(cut.shots, rooms, strict=True))
+    if len({room.y for room in rooms}) > 1:
+        texts = None  # between rows they have a place of their own
+    return tuple(_placement(shots[shot_id], room, texts) for shot_id, room in zip(cut.shots, rooms, strict=True))
 
 
-def _placement(shot: Shot, room: Rect) -> Placement:
+def _placement(shot: Shot, room: Rect, texts: int | None) -> Placement:
     framing = shot.framing
     has_face = framing.face_box[2] > 0 and framing.face_box[3] > 0
-    return place(framing.width, framing.height, framing.face_box if has_face else None, room)
+    return place(framing.width, framing.height, framing.face_box if has_face else None, room, texts)
 
 
 def frames(
-    plan: Plan, sources: Mapping[str, Path], size: tuple[int, int], span: range | None = None
+    plan: Plan,
+    sources: Mapping[str, Path],
+    size: tuple[int, int],
+    span: range | None = None,
+    *,
+    texts: int | None = None,
 ) -> Iterator[Canvas]:
     """The canvas, painted for each frame of `span` in turn (all frames without it); always the same object.
 
-    sources: by shot id. Raises MediaError for a clip that is damaged or too short.
+    sources: by shot id. texts: as for `placements`. Raises MediaError for a clip that is damaged or too short.
     """
     wanted = range(plan.num_frames) if span is None else span
     canvas = Canvas(*size)
@@ -46,7 +58,7 @@ def frames(
         if not part:
             continue
         with ExitStack() as stack:
-            players = _players(canvas, cut, shots, sources, stack)
+            players = _players(canvas, cut, shots, sources, stack, texts)
             for frame in part:
                 for player in players:
                     player.paint(frame, plan)
@@ -54,7 +66,12 @@ def frames(
 
 
 def _players(
-    canvas: Canvas, cut: Cut, shots: Mapping[str, Shot], sources: Mapping[str, Path], stack: ExitStack
+    canvas: Canvas,
+    cut: Cut,
+    shots: Mapping[str, Shot],
+    sources: Mapping[str, Path],
+    stack: ExitStack,
+    texts: int | None,
 ) -> list["_Player"]:
     """The clips of a cut, opened on `stack`, over a canvas that is painted with what lies behind them."""
     if len(cut.shots) in (1, 2, 3):
@@ -62,7 +79,7 @@ def _players(
     else:
         # A card, or a grid, which may leave cells empty.
         canvas.card()
-    places = placements(cut, shots, (canvas.width, canvas.height))
+    places = placements(cut, shots, (canvas.width, canvas.height), texts)
     return [
         _Player(canvas, shots[shot_id], placement, stack.enter_context(_reader(shots[shot_id], sources)))
         for shot_id, placement in zip(cut.shots, places, strict=True)

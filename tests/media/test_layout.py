@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.media.layout import MAX_UPSCALE, Rect, head_box, panels, place
+from tasks.media.layout import LIP_IN_FACE, MAX_UPSCALE, Rect, head_box, panels, place
 
 SIZES = st.tuples(st.integers(16, 1000), st.integers(16, 1000)).map(lambda size: (size[0] * 2, size[1] * 2))
 
@@ -111,3 +111,23 @@ def test_small_clips_are_not_blown_up_to_crop_them():
 def test_without_a_face_the_panel_is_filled():
     """A scene has nobody whose head could be cut."""
     assert not place(720, 720, None, panels(1, 1280, 720)[0]).has_ground
+
+
+@given(st.tuples(st.integers(100, 900), st.integers(100, 900)).map(lambda size: (size[0] * 2, size[1] * 2)), FACES)
+def test_texts_hide_no_mouth(clip, face):
+    """Where captions may stand no lip is shown: a clip whose mouth would lie there is whole, above them."""
+    width, height = clip
+    box = (face[0] * width, face[1] * height, face[2] * width * (1 - face[0]), face[3] * height * (1 - face[1]))
+    panel, texts = panels(1, 1280, 720)[0], 576
+
+    plain, found = place(width, height, box, panel), place(width, height, box, panel, texts)
+
+    lip = box[1] + LIP_IN_FACE * box[3]
+    assert found.to_output_y(lip) <= texts
+    if plain.to_output_y(lip) <= texts:
+        assert found == plain
+    else:
+        assert found.has_ground
+        assert found.panel == panel
+        assert panel.y < found.target.y < found.target.bottom <= texts
+        assert (found.crop.width, found.crop.height) == clip
