@@ -273,6 +273,7 @@ def _stage(cut: Cut, shots: Mapping[str, Shot], size: tuple[int, int], texts: in
         floor=max((place.target.bottom for place in places), default=size[1]),
         seam=tops[-1] if len(tops) > 1 else None,
         clear=clear,
+        panels=tuple((each.panel.x, each.panel.y, each.panel.right, each.panel.bottom) for each in places),
     )
 
 

@@ -341,16 +341,15 @@ def _name_tags(shots: Sequence[Shot], cuts: Sequence[Cut], cast: Cast, rate: Fra
     """A lower third for each speaker where he first speaks, no longer than his shot."""
     named: set[str] = set()
     tags = []
-    sides = {shot_id: (place, len(cut.shots)) for cut in cuts for place, shot_id in enumerate(cut.shots)}
+    places = {shot_id: place for cut in cuts for place, shot_id in enumerate(cut.shots)}
     for shot in shots:
         if shot.speaker is None or shot.is_listening or shot.speaker in named:
             continue
         named.add(shot.speaker)
         start = shot.start_frame + min(NAME_DELAY_FRAMES, shot.programme_frames // 4)
         end = min(shot.end_frame, start + index_at(NAME_SECONDS, rate))
-        place, places = sides[shot.id]
-        side = "whole" if places == 1 else ("left", "right")[min(place, 1)]
-        tags.append(NameTag(start_frame=start, end_frame=end, name=cast.speaker(shot.speaker).name, side=side))
+        name = cast.speaker(shot.speaker).name
+        tags.append(NameTag(start_frame=start, end_frame=end, name=name, place=places[shot.id]))
     return tuple(tags)
 
 

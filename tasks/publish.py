@@ -27,7 +27,7 @@ from tasks.engines.workspace import Workspace
 from tasks.formats.canonical import digest, plain
 from tasks.formats.manifest import manifest_text, read_manifest
 
-REVISION = 1
+REVISION = 2
 """Bumped when an equal plan would give another manifest."""
 _JSON = "application/json"
 

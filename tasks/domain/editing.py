@@ -133,8 +133,8 @@ class NameTag:
     start_frame: int
     end_frame: int
     name: str
-    side: str = "whole"
-    """One of "left" or "right" half where the picture is shared."""
+    place: int = 0
+    """Which of the cut's pictures is this speaker's, where several are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

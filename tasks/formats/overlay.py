@@ -54,6 +54,8 @@ class Stage:
     """The middle of the lowest gap between rows of pictures: under the chins above it, over the hair below it."""
     clear: int | None = None
     """Left of this column there is no face."""
+    panels: tuple[tuple[int, int, int, int], ...] = ()
+    """Of each picture that shares the output: left, top, right, bottom."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,12 +210,14 @@ def _stage_at(frame: int, stages: Sequence[Stage]) -> Stage:
 
 def _name(name: NameTag, stages: Sequence[Stage], scheme: _Scheme, measure: Measure) -> list[Event]:
     """A bar and a name in a box: the lower third. A long name takes two lines, then gets smaller."""
-    x, foot, room = _name_place(name, _stage_at(name.start_frame, stages), scheme)
+    stage = _stage_at(name.start_frame, stages)
+    x, room = _name_column(name, stage, scheme)
     padding, bar, wanted = scheme.px(BOX), scheme.px(6), scheme.px(NAME_SIZE)
     lines = (name.name,) if measure(name.name, wanted) <= room else _halves(name.name)
     widest = max(measure(line, wanted) for line in lines)
     size = max(round(wanted * SMALLEST_NAME), min(wanted, round(wanted * room / max(1.0, widest))))
     high = round(sum(size * tallness(line) for line in lines)) + 2 * padding
+    foot = _name_foot(name, stage, scheme, high)
     bar_event = Event(
         start_frame=name.start_frame, end_frame=name.end_frame, style="Bar", x=x, y=foot - high, layer=6,
         drawing=_rectangle(bar, high), fade_ms=FADE_MS,
@@ -236,25 +240,34 @@ def _rectangle(width: int, height: int) -> str:
     return f"m 0 0 l {width} 0 l {width} {height} l 0 {height}"
 
 
-def _name_place(name: NameTag, stage: Stage, scheme: _Scheme) -> tuple[int, int, float]:
-    """Left column, lowest row, and room for the text: in its own picture, out of the way of captions."""
+def _name_column(name: NameTag, stage: Stage, scheme: _Scheme) -> tuple[int, float]:
+    """Left column, and room for the text: in its own picture, off the face of a picture that is not shared."""
     extra = scheme.px(BOX) * 2 + scheme.px(6)
-    whole = scheme.width - 2 * scheme.side - extra
-    if stage.seam is not None:
-        is_above = name.side == "left" and scheme.is_tall
-        foot = stage.seam - (scheme.caption_room // 2 if is_above else 0) if is_above else scheme.foot
-    else:
-        foot = scheme.foot - scheme.caption_room
-        if scheme.is_tall:
-            foot = min(foot, stage.floor - scheme.px(18))
+    if name.place < len(stage.panels) > 1:
+        left, _, right, _ = stage.panels[name.place]
+        start = scheme.side if left == 0 else left + scheme.side // 2
+        return start, min(right - scheme.side // 2, scheme.width - scheme.side) - start - extra
     if scheme.is_tall:
-        return scheme.side, foot, whole
-    half = scheme.width // 2
-    if name.side == "whole":
-        clear = stage.clear if stage.clear is not None else half
-        return scheme.side, foot, max(float(scheme.px(SHORTEST_NAME_ROOM)), clear - scheme.side - extra - scheme.px(16))
-    start = scheme.side if name.side == "left" else half + scheme.side // 2
-    return start, foot, half - 1.5 * scheme.side - extra
+        return scheme.side, scheme.width - 2 * scheme.side - extra
+    clear = stage.clear if stage.clear is not None else scheme.width // 2
+    return scheme.side, max(float(scheme.px(SHORTEST_NAME_ROOM)), clear - scheme.side - extra - scheme.px(16))
+
+
+def _name_foot(name: NameTag, stage: Stage, scheme: _Scheme, high: int) -> int:
+    """The lowest row of a name `high` px high: in its own picture, out of the way of captions."""
+    air, at_foot = scheme.px(18), scheme.foot - scheme.caption_room
+    if not name.place < len(stage.panels) > 1:
+        return min(at_foot, stage.floor - air) if scheme.is_tall else at_foot
+    left, top, right, bottom = stage.panels[name.place]
+    if stage.seam is None:
+        return min(at_foot, bottom - air)
+    if right - left < scheme.width // 2 + scheme.side:
+        # A face fills its cell of a grid: at its foot a name would hide the mouth.
+        below_captions = stage.seam + scheme.caption_room // 2 if top >= stage.seam else 0
+        return max(top, round(scheme.height * SAFE), below_captions) + air + high
+    is_last_above = 0 <= stage.seam - bottom < scheme.line
+    lowest = stage.seam - scheme.caption_room // 2 if is_last_above else scheme.foot
+    return min(lowest, bottom - air)
 
 
 def _card(card: Card, scheme: _Scheme, measure: Measure) -> list[Event]:

@@ -11,6 +11,7 @@ from tasks.domain.editing import Cue, Cut, Framing, NameTag, Plan, Shot
 from tasks.domain.options import EngineId
 from tasks.formats.ass import Event, Style, document, escaped, tallness
 from tasks.formats.overlay import Card, Stage, font_for, overlay_text
+from tasks.media.layout import panels
 
 WIDE, TALL = (1280, 720), (720, 1280)
 
@@ -162,13 +163,28 @@ def test_a_long_name_keeps_off_the_face():
     assert int(event["x"]) + measure("Professor Bartholomew", size) <= 420
 
 
-def test_halves_have_their_own_names():
-    """In a shared picture each name stands in its own half."""
-    tags = tuple(NameTag(start_frame=0, end_frame=90, name=side, side=side) for side in ("left", "right"))
+@pytest.mark.parametrize("is_captioned", [True, False])
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+@pytest.mark.parametrize("size", [WIDE, TALL, (720, 720)])
+def test_a_name_stands_in_the_picture_of_its_speaker(size, count, is_captioned):
+    """Halves, strips or a grid: a name lies within its own panel, and captions lie on none."""
+    rooms = panels(count, *size)
+    tops = sorted({room.y for room in rooms})
+    stage = Stage(
+        start_frame=0,
+        floor=size[1],
+        seam=tops[-1] if len(tops) > 1 else None,
+        panels=tuple((room.x, room.y, room.right, room.bottom) for room in rooms),
+    )
+    tags = tuple(NameTag(start_frame=0, end_frame=90, name="Ann", place=place) for place in range(count))
+    text = burned(plan_of((CUE,), tags), size, (stage,), is_captioned=is_captioned)
 
-    left, right = events(burned(plan_of((), tags)), "Name")
-
-    assert int(left["x"]) < 640 < int(right["x"])
+    caption = [int(event["y"]) for event in events(text, "Caption")]
+    for room, event in zip(rooms, events(text, "Name"), strict=True):
+        assert room.x <= int(event["x"]) < room.right - 3 * 15
+        assert room.y + 40 < int(event["y"]) <= room.bottom
+        for foot in caption:
+            assert int(event["y"]) <= foot - 2 * 44 or int(event["y"]) - 40 >= foot
 
 
 def test_wide_lines_shrink_all_captions_alike():

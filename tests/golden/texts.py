@@ -86,11 +86,16 @@ def burned(size: tuple[int, int]) -> str:
     """Captions, names, the label and a card, for letters that are all equally wide."""
     names = (
         NameTag(start_frame=6, end_frame=94, name="Anna Ruiz"),
-        NameTag(start_frame=216, end_frame=304, name="Dr. Benedict Featherstonehaugh of the Institute", side="left"),
+        NameTag(start_frame=216, end_frame=304, name="Dr. Benedict Featherstonehaugh of the Institute", place=0),
     )
     stages = (
         Stage(start_frame=0, floor=size[1], clear=size[0] // 2),
-        Stage(start_frame=210, floor=size[1] * 3 // 4, seam=size[1] // 2),
+        Stage(
+            start_frame=210,
+            floor=size[1] * 3 // 4,
+            seam=size[1] // 2,
+            panels=((0, 0, size[0], size[1] // 2), (0, size[1] // 2, *size)),
+        ),
     )
     return overlay_text(
         replace(a_plan(), num_frames=NUM_FRAMES, cuts=CUTS, shots=(), cues=cues(), names=names),

@@ -130,4 +130,7 @@ def test_texts_hide_no_mouth(clip, face):
         assert found.has_ground
         assert found.panel == panel
         assert panel.y < found.target.y < found.target.bottom <= texts
-        assert (found.crop.width, found.crop.height) == clip
+        # All of the clip, but for what rounding to even px leaves out.
+        scale = found.target.width / found.crop.width
+        assert width - found.crop.width <= 4 / scale
+        assert height - found.crop.height <= 4 / scale

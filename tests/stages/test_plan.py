@@ -225,15 +225,15 @@ def test_a_listener_knows_where_the_other_pauses(bench):
 
 
 def test_names_are_shown_where_somebody_first_speaks(bench):
-    """Once for each speaker, within his shot, never while he only listens; on his side of a shared picture."""
+    """Once for each speaker, within his shot, never while he only listens; on his part of a shared picture."""
     active = planned(bench, a_script(bench, 1.0, 5.0, 1.0))
     split = planned(bench, a_script(bench, 1.0, 5.0), layout="split")
 
-    assert [(tag.name, tag.start_frame, tag.end_frame, tag.side) for tag in active.names] == [
-        ("Anna", 6, active.shots[0].end_frame, "whole"),
-        ("Ben", active.shots[1].start_frame + 6, active.shots[1].start_frame + 6 + 88, "whole"),
+    assert [(tag.name, tag.start_frame, tag.end_frame, tag.place) for tag in active.names] == [
+        ("Anna", 6, active.shots[0].end_frame, 0),
+        ("Ben", active.shots[1].start_frame + 6, active.shots[1].start_frame + 6 + 88, 0),
     ]
-    assert [(tag.name, tag.side) for tag in split.names] == [("Anna", "left"), ("Ben", "right")]
+    assert [(tag.name, tag.place) for tag in split.names] == [("Anna", 0), ("Ben", 1)]
     assert split.names[1].start_frame >= split.cuts[1].start_frame
 
 
