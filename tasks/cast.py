@@ -35,7 +35,7 @@ from tasks.media.poses import write_poses
 from tasks.media.storage import file_sha256
 from tasks.media.wav import map_speech, read_speech
 
-REVISION = 1
+REVISION = 2
 Played = tuple[tuple[str, tuple[str, ...]], ...]
 """(label of the source, the cast keys it means), for each label."""
 _JOINT = re.compile(r"\s*(?:&|\+|,|/|\band\b|\bund\b|\bet\b|\by\b|\be\b)\s*", re.IGNORECASE)
