@@ -21,7 +21,8 @@ _BLOCK = 4096
 class Grid:
     """Nodes in the middle of square cells that cover a rectangle of the frame.
 
-    Cells rather than corners, because enlarging node values by `cv2.resize` then lands exactly on the pixels.
+    Cells rather than corners, because enlarging node values by `cv2.resize` then lands exactly on the pixels; but for
+    the outer half of the outermost cells, which have a node on one side only: see `continued`.
     """
 
     left: int
@@ -115,3 +116,21 @@ def weighted_sum(bases: Float32Array, weights: Float32Array, out: Float32Array) 
     for basis, weight in zip(bases, weights, strict=True):
         if weight:
             cv2.scaleAdd(basis, float(weight), out, dst=out)
+
+
+def continued(nodes: Float32Array, room: Float32Array) -> Float32Array:
+    """`nodes` (rows, columns, 2) in the middle of `room` (rows + 2, columns + 2, 2), and around them what goes on
+    straight: enlarged without it, the outermost half cell would repeat one row of pixels as streaks."""
+    room[1:-1, 1:-1] = nodes
+    for line in (room[:, 1:-1], room.swapaxes(0, 1)):
+        np.multiply(line[1], 2, out=line[0])
+        line[0] -= line[2]
+        np.multiply(line[-2], 2, out=line[-1])
+        line[-1] -= line[-3]
+    return room
+
+
+def enlarged(nodes: Float32Array, step: int, out: Float32Array) -> Float32Array:
+    """Node values at every pixel of their cells: `out` (rows * step, columns * step, 2)."""
+    cv2.resize(nodes, (nodes.shape[1] * step, nodes.shape[0] * step), dst=out, interpolation=cv2.INTER_LINEAR)
+    return out

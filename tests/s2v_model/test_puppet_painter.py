@@ -36,6 +36,13 @@ def around(rig: Rig, *ids: int, reach: int = 12) -> tuple[slice, slice]:
     return slice(y - reach, y + reach), slice(x - reach, x + reach)
 
 
+class NoMatte:
+    """Sees nobody."""
+
+    def matte(self, rgb: np.ndarray, shape: object) -> None:
+        """None: all of the picture moves."""
+
+
 def test_at_rest_the_portrait_comes_back(rig: Rig) -> None:
     """Without any movement the frame is the portrait: a level or two off, a little more at hard lines."""
     error = np.abs(posed(rig) - drawn_portrait(SIZE))
@@ -146,15 +153,35 @@ def test_movement_is_gradual(rig: Rig, channel: str, low: float, high: float) ->
 
 def test_without_a_matte_the_whole_picture_is_warped() -> None:
     """A drawing that the segmentation does not know still talks, and rests as the portrait."""
-
-    class Nobody:
-        def matte(self, rgb: np.ndarray, shape: object) -> None:
-            return None
-
-    rig = build_rig(drawn_portrait(SIZE), drawn_face(SIZE).points, Nobody())
+    rig = build_rig(drawn_portrait(SIZE), drawn_face(SIZE).points, NoMatte())
 
     assert np.abs(posed(rig) - drawn_portrait(SIZE)).mean() < 0.3
     assert np.abs(posed(rig, own=0, jaw=0.7) - posed(rig)).max() > 60
+
+
+def grained(portrait: np.ndarray) -> np.ndarray:
+    grain = cv2.GaussianBlur(np.random.default_rng(5).normal(0, 40, portrait.shape), (0, 0), 1.5)
+    return np.clip(portrait * 0.7 + 38 + grain, 0, 255).astype(np.uint8)
+
+
+def test_no_seam_runs_around_the_face_nor_along_the_edges() -> None:
+    """At rest every pixel of a picture full of detail comes back, those at the rims of both grids as well."""
+    portrait = grained(drawn_portrait(SIZE))
+    error = np.abs(posed(build_rig(portrait, drawn_face(SIZE).points, NoMatte())) - portrait)
+
+    assert error.max() <= 4
+
+
+def test_what_the_edge_cuts_through_is_not_pulled_away_from_it() -> None:
+    """However the head turns, the outermost pixels left, right and above stay, where the person fills the frame."""
+    portrait = grained(drawn_portrait(SIZE))[40:, 40:280].copy()
+    filled = build_rig(portrait, drawn_face(SIZE).points - [40, 40, 0], NoMatte())
+    still = posed(filled)
+    aside = np.abs(posed(filled, yaw=0.05, shift_x=0.05) - still)
+    nodded = np.abs(posed(filled, pitch=0.05, shift_y=0.05) - still)
+
+    assert min(aside[20:-20].mean(), nodded[20:-20].mean()) > 5
+    assert max(aside[:, 0].mean(), aside[:, -1].mean(), nodded[0].mean()) < 1.5
 
 
 def test_a_face_at_the_edge_of_the_frame_is_painted() -> None:
