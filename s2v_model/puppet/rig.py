@@ -87,8 +87,9 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
         _keep_lines(shape, face_grid, eyes, upper_fields, lower_fields)
     step = max(8, 2 * face_grid.step)
     head_grid = covering(np.zeros(2), np.array([width, height]), step, width, height)
-    turns = head_bases(shape, head_grid)
-    backdrop = build_backdrop(rgb, segmenter.matte(rgb, shape), _reach(shape, turns, head_grid, face_grid, rgb))
+    matte = segmenter.matte(rgb, shape)
+    turns = head_bases(shape, head_grid, matte, width, height)
+    backdrop = build_backdrop(rgb, matte, _reach(shape, turns, head_grid, face_grid, rgb))
     person = backdrop.person
     healed_rgb = np.dstack([_healed(np.ascontiguousarray(person[..., :3]), shape, drawn), person[..., 3]])
     healed, healed_at = _around(healed_rgb, shape, mesh.UPPER_OUTER + mesh.LOWER_OUTER)
