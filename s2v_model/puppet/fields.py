@@ -119,8 +119,10 @@ def weighted_sum(bases: Float32Array, weights: Float32Array, out: Float32Array) 
 
 
 def continued(nodes: Float32Array, room: Float32Array) -> Float32Array:
-    """`nodes` (rows, columns, 2) in the middle of `room` (rows + 2, columns + 2, 2), and around them what goes on
-    straight: enlarged without it, the outermost half cell would repeat one row of pixels as streaks."""
+    """`nodes` (rows, columns, 2) in the middle of `room` (rows + 2, columns + 2, 2); they go on straight around them.
+
+    Enlarged without that, the outermost half cell repeats one row of pixels: streaks.
+    """
     room[1:-1, 1:-1] = nodes
     for line in (room[:, 1:-1], room.swapaxes(0, 1)):
         np.multiply(line[1], 2, out=line[0])

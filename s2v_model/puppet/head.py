@@ -1,7 +1,7 @@
 """How the head and the chest move: six displacement bases over the frame.
 
-In: a `Shape`, a grid and, where it is known, the person's matte. Out: displacement bases in px for yaw, pitch, roll (radians), shift x and y (units of the
-eyes' distance) and breath. Knows no time.
+In: a `Shape`, a grid and the person's matte. Out: displacement bases in px for yaw, pitch, roll (radians), shift x and
+y (units of the eyes' distance) and breath. Knows no time.
 """
 
 import cv2
@@ -54,7 +54,7 @@ def head_bases(shape: Shape, grid: Grid, matte: Float32Array | None, width: int,
 
 def _hold_at_edges(bases: FloatArray, shape: Shape, grid: Grid, matte: Float32Array) -> None:
     """Hair that the left, right or upper edge cuts through stays there: nothing is known of what would follow it."""
-    height, width = matte.shape
+    width = matte.shape[1]
     nodes, reach = grid.nodes(), _EDGE * shape.unit
     for axis, from_edge, cut in (
         (0, nodes[..., 0], _along(matte[:, :2].max(1), grid.rows, shape, grid)[:, None]),
