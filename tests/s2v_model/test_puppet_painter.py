@@ -9,6 +9,7 @@ import pytest
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.eyes import measure_eyes, outline
 from s2v_model.puppet.keep import pack, unpack
+from s2v_model.puppet.matte import build_backdrop
 from s2v_model.puppet.painter import Painter
 from s2v_model.puppet.pose import CHANNEL, rest
 from s2v_model.puppet.rig import Rig, build_rig
@@ -162,6 +163,19 @@ def test_without_a_matte_the_whole_picture_is_warped() -> None:
 def grained(portrait: np.ndarray) -> np.ndarray:
     grain = cv2.GaussianBlur(np.random.default_rng(5).normal(0, 40, portrait.shape), (0, 0), 1.5)
     return np.clip(portrait * 0.7 + 38 + grain, 0, 255).astype(np.uint8)
+
+
+def test_what_the_matte_doubts_does_not_fade() -> None:
+    """A hat that the matte is half sure of, before a background of two colours, comes back over the plate."""
+    portrait, matte = grained(drawn_portrait(SIZE)), np.zeros((SIZE, SIZE), np.float32)
+    portrait[:, 160:] //= 3
+    portrait[60:100, 80:240] = (20, 24, 40)
+    matte[50:110, 70:250], matte[110:, 100:220] = 0.4, 1.0
+    backdrop = build_backdrop(portrait, matte, np.zeros((SIZE, SIZE), np.float32))
+    alpha = backdrop.person[..., 3:].astype(float) / 255
+    over = backdrop.person[..., :3] + (1 - alpha) * backdrop.plate
+
+    assert np.abs(over - portrait).max() <= 2
 
 
 def test_no_seam_runs_around_the_face_nor_along_the_edges() -> None:
