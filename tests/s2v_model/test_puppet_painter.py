@@ -178,6 +178,26 @@ def test_what_the_matte_doubts_does_not_fade() -> None:
     assert np.abs(over - portrait).max() <= 2
 
 
+def with_glasses(portrait: np.ndarray) -> np.ndarray:
+    portrait, points = portrait.copy(), drawn_face(SIZE).points[:, :2]
+    middles = [((points[a] + points[b]) / 2).round().astype(int).tolist() for a, b in ((33, 133), (362, 263))]
+    for middle in middles:
+        cv2.circle(portrait, middle, 25, (30, 26, 24), 3, cv2.LINE_AA)
+    cv2.line(portrait, (middles[0][0] + 25, middles[0][1]), (middles[1][0] - 25, middles[1][1]), (30, 26, 24), 3)
+    return portrait
+
+
+def test_rims_of_glasses_do_not_bend_with_the_brows() -> None:
+    """Behind glasses the brows rise by a fifth of the way that they go in the same face without."""
+    points = drawn_face(SIZE).points
+    ways = [
+        np.abs(build_rig(portrait, points, DrawnMatte()).upper_fields[PARAMETERS.index("brow")]).max()
+        for portrait in (drawn_portrait(SIZE), with_glasses(drawn_portrait(SIZE)))
+    ]
+
+    np.testing.assert_allclose(ways[1], 0.2 * ways[0], rtol=0.02)
+
+
 def test_no_seam_runs_around_the_face_nor_along_the_edges() -> None:
     """At rest every pixel of a picture full of detail comes back, those at the rims of both grids as well."""
     portrait = grained(drawn_portrait(SIZE))
