@@ -22,7 +22,7 @@ class Grid:
     """Nodes in the middle of square cells that cover a rectangle of the frame.
 
     Cells rather than corners, because enlarging node values by `cv2.resize` then lands exactly on the pixels; but for
-    the outer half of the outermost cells, which have a node on one side only: see `continued`.
+    the outer half of the outermost cells, which have a node on one side only: see `Enlarger`.
     """
 
     left: int
@@ -118,21 +118,25 @@ def weighted_sum(bases: Float32Array, weights: Float32Array, out: Float32Array) 
             cv2.scaleAdd(basis, float(weight), out, dst=out)
 
 
-def continued(nodes: Float32Array, room: Float32Array) -> Float32Array:
-    """`nodes` (rows, columns, 2) in the middle of `room` (rows + 2, columns + 2, 2); they go on straight around them.
+class Enlarger:
+    """Values of a grid's nodes at every pixel of its cells; reuses its buffers.
 
-    Enlarged without that, the outermost half cell repeats one row of pixels: streaks.
+    They go on straight beyond the outermost nodes: `cv2.resize` alone repeats half a cell there, as streaks.
     """
-    room[1:-1, 1:-1] = nodes
-    for line in (room[:, 1:-1], room.swapaxes(0, 1)):
-        np.multiply(line[1], 2, out=line[0])
-        line[0] -= line[2]
-        np.multiply(line[-2], 2, out=line[-1])
-        line[-1] -= line[-3]
-    return room
 
+    def __init__(self, grid: Grid) -> None:
+        self._room = np.empty((grid.rows + 2, grid.columns + 2, 2), np.float32)
+        width, height = grid.size_px
+        self._px = np.empty((height + 2 * grid.step, width + 2 * grid.step, 2), np.float32)
+        self.values: Float32Array = self._px[grid.step :, grid.step :]
+        """What the last call made: from the grid's left and top on, and a cell further than it reaches."""
 
-def enlarged(nodes: Float32Array, step: int, out: Float32Array) -> Float32Array:
-    """Node values at every pixel of their cells: `out` (rows * step, columns * step, 2)."""
-    cv2.resize(nodes, (nodes.shape[1] * step, nodes.shape[0] * step), dst=out, interpolation=cv2.INTER_LINEAR)
-    return out
+    def __call__(self, nodes: Float32Array) -> None:
+        """Fill `values` from `nodes` (rows, columns, 2)."""
+        room = self._room
+        room[1:-1, 1:-1] = nodes
+        for line in (room[:, 1:-1], room.swapaxes(0, 1)):
+            for end, beside, next_to_it in ((0, 1, 2), (-1, -2, -3)):
+                np.multiply(line[beside], 2, out=line[end])
+                line[end] -= line[next_to_it]
+        cv2.resize(room, self._px.shape[1::-1], dst=self._px, interpolation=cv2.INTER_LINEAR)
