@@ -29,13 +29,13 @@ from tasks.formats.cast_sheet import read_consent
 from tasks.media.audio import decode_recording
 from tasks.media.paths import resolve
 from tasks.media.pictures import REVISION as PICTURES
-from tasks.media.pictures import read_picture, write_png
+from tasks.media.pictures import read_picture, without_bars, write_png
 from tasks.media.poses import REVISION as POSES
 from tasks.media.poses import write_poses
 from tasks.media.storage import file_sha256
 from tasks.media.wav import map_speech, read_speech
 
-REVISION = 1
+REVISION = 2
 Played = tuple[tuple[str, tuple[str, ...]], ...]
 """(label of the source, the cast keys it means), for each label."""
 _JOINT = re.compile(r"\s*(?:&|\+|,|/|\band\b|\bund\b|\bet\b|\by\b|\be\b)\s*", re.IGNORECASE)
@@ -62,14 +62,17 @@ def portray(
     verdict = faces.judge(picture.pixels, entry.box)
     if verdict.face is None:
         raise PortraitError(f"it {verdict.reason}.", where=named, remedy=verdict.remedy)
+    left, top, right, bottom = without_bars(picture.pixels)
+    x, y, face_width, face_height = verdict.face.box
+    if not (left <= x and top <= y and x + face_width <= right and y + face_height <= bottom):
+        left, top, (right, bottom) = 0, 0, picture.size
     target = workspace.new(".png")
-    target.write_bytes(write_png(picture.pixels))
-    width, height = picture.size
+    target.write_bytes(write_png(picture.pixels[top:bottom, left:right]))
     return Portrait(
         picture=workspace.keep(target),
-        width=width,
-        height=height,
-        face_box=verdict.face.box,
+        width=right - left,
+        height=bottom - top,
+        face_box=(x - left, y - top, face_width, face_height),
         brow_to_chin_px=round(verdict.face.brow_to_chin_px, 1),
         pose=_pose(entry, folder, roots, workspace, watch),
         warnings=(*picture.warnings, *(f"{named}: it {warning}." for warning in verdict.warnings)),

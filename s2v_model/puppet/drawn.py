@@ -18,6 +18,10 @@ FloatArray = npt.NDArray[np.float64]
 
 _FLAT_LEVELS, _FLAT_SHARE = 5, 0.48
 """A drawing is flat where this share of the face varies by no more levels from pixel to pixel."""
+_FULL_CONTRAST = 150
+"""Levels between a face's dark and light: where it has less, so much less counts as varying."""
+_BURNT_OUT, _FLAT_ELSEWHERE = 250, 0.05
+"""A photograph is flat where its light is lost; elsewhere no more than this share of it is."""
 _FLAT_UNIT = 64
 """Px between the eyes' corners at which that is judged: a photograph that is large enough varies little either."""
 OTHER_THAN_SKIN = 28
@@ -67,10 +71,16 @@ def is_flat_drawing(rgb: UInt8Array, points: FloatArray) -> bool:
     scale = min(1.0, _FLAT_UNIT / max(float(np.linalg.norm(right - left)), 1.0))
     small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
     face = _face_mask(np.asarray(small, np.uint8), points * scale)
+    if not face.any():
+        return False
     kernel = np.ones((3, 3), np.uint8)
     range_of = cv2.subtract(cv2.dilate(small, kernel), cv2.erode(small, kernel)).max(2)
-    inside = range_of[face > 0]
-    return bool(inside.size) and float((inside <= _FLAT_LEVELS).mean()) > _FLAT_SHARE
+    low, high = np.percentile(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)[face > 0], (2, 98))
+    # In a dark or faded photograph, too, neighbouring pixels hardly differ.
+    is_flat = range_of[face > 0] <= _FLAT_LEVELS * min(1.0, float(high - low) / _FULL_CONTRAST)
+    burnt_out = small.min(2)[face > 0] >= _BURNT_OUT
+    elsewhere = float(is_flat[~burnt_out].mean()) if not burnt_out.all() else 0.0
+    return float(is_flat.mean()) > _FLAT_SHARE and elsewhere > _FLAT_ELSEWHERE
 
 
 def _commonest(colours: UInt8Array) -> FloatArray:

@@ -21,7 +21,8 @@ _BLOCK = 4096
 class Grid:
     """Nodes in the middle of square cells that cover a rectangle of the frame.
 
-    Cells rather than corners, because enlarging node values by `cv2.resize` then lands exactly on the pixels.
+    Cells rather than corners, because enlarging node values by `cv2.resize` then lands exactly on the pixels; but for
+    the outer half of the outermost cells, which have a node on one side only: see `Enlarger`.
     """
 
     left: int
@@ -115,3 +116,27 @@ def weighted_sum(bases: Float32Array, weights: Float32Array, out: Float32Array) 
     for basis, weight in zip(bases, weights, strict=True):
         if weight:
             cv2.scaleAdd(basis, float(weight), out, dst=out)
+
+
+class Enlarger:
+    """Values of a grid's nodes at every pixel of its cells; reuses its buffers.
+
+    They go on straight beyond the outermost nodes: `cv2.resize` alone repeats half a cell there, as streaks.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._room = np.empty((grid.rows + 2, grid.columns + 2, 2), np.float32)
+        width, height = grid.size_px
+        self._px = np.empty((height + 2 * grid.step, width + 2 * grid.step, 2), np.float32)
+        self.values: Float32Array = self._px[grid.step :, grid.step :]
+        """What the last call made: from the grid's left and top on, and a cell further than it reaches."""
+
+    def __call__(self, nodes: Float32Array) -> None:
+        """Fill `values` from `nodes` (rows, columns, 2)."""
+        room = self._room
+        room[1:-1, 1:-1] = nodes
+        for line in (room[:, 1:-1], room.swapaxes(0, 1)):
+            for end, beside, next_to_it in ((0, 1, 2), (-1, -2, -3)):
+                np.multiply(line[beside], 2, out=line[end])
+                line[end] -= line[next_to_it]
+        cv2.resize(room, self._px.shape[1::-1], dst=self._px, interpolation=cv2.INTER_LINEAR)

@@ -1,7 +1,7 @@
 """How the head and the chest move: six displacement bases over the frame.
 
-In: a `Shape` and a grid. Out: displacement bases in px for yaw, pitch, roll (radians), shift x and y (units of the
-eyes' distance) and breath. Knows no time.
+In: a `Shape`, a grid and the person's matte. Out: displacement bases in px for yaw, pitch, roll (radians), shift x and
+y (units of the eyes' distance) and breath. Knows no time.
 """
 
 import cv2
@@ -21,9 +21,15 @@ HEAD_PARAMETERS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "breath")
 HEAD_LIMITS = (0.056, 0.056, 0.056, 0.06, 0.06, 0.02)
 """No pose goes further than this; three degrees of turn, beyond which a flat portrait shows."""
 
+_EDGE = 0.5
+"""Relative distance from the picture's edge over which what the edge cuts through comes to a stop."""
 
-def head_bases(shape: Shape, grid: Grid) -> Float32Array:
-    """(6, rows, columns, 2), px: the forward displacement of every node for each of HEAD_PARAMETERS at 1."""
+
+def head_bases(shape: Shape, grid: Grid, matte: Float32Array | None, width: int, height: int) -> Float32Array:
+    """(6, rows, columns, 2), px: the forward displacement of every node for each of HEAD_PARAMETERS at 1.
+
+    matte: (height, width), 1 on the person; None where all of the frame moves.
+    """
     local = shape.to_local(grid.nodes())
     x, y = local[..., 0], local[..., 1]
     oval = shape.local[list(mesh.OVAL)]
@@ -41,7 +47,28 @@ def head_bases(shape: Shape, grid: Grid) -> Float32Array:
     chest = smoothstep(y, chin, chin + 1.0) * np.exp(-(np.clip(np.abs(x - centre[0]) - 1.2, 0, None) ** 2) / 0.5)
     bases[5, ..., 1] = -chest
     bases[5, ..., 0] = 0.25 * chest * np.tanh(x - centre[0])
-    return np.asarray((bases @ shape.axes) * shape.unit, np.float32)
+    in_px = (bases @ shape.axes) * shape.unit
+    _hold_at_edges(in_px, shape, grid, np.ones((height, width), np.float32) if matte is None else matte)
+    return np.asarray(in_px, np.float32)
+
+
+def _hold_at_edges(bases: FloatArray, shape: Shape, grid: Grid, matte: Float32Array) -> None:
+    """Hair that the left, right or upper edge cuts through stays there: nothing is known of what would follow it."""
+    width = matte.shape[1]
+    nodes, reach = grid.nodes(), _EDGE * shape.unit
+    for axis, from_edge, cut in (
+        (0, nodes[..., 0], _along(matte[:, :2].max(1), grid.rows, shape, grid)[:, None]),
+        (0, width - 1 - nodes[..., 0], _along(matte[:, -2:].max(1), grid.rows, shape, grid)[:, None]),
+        (1, nodes[..., 1], _along(matte[:2].max(0), grid.columns, shape, grid)[None]),
+    ):
+        bases[..., axis] *= 1 - cut * (1 - smoothstep(from_edge, 0, reach))
+
+
+def _along(edge: Float32Array, count: int, shape: Shape, grid: Grid) -> FloatArray:
+    """(count,): the matte of one edge of the frame at the grid's nodes, softly beginning and ending."""
+    at_nodes = np.interp((np.arange(count) + 0.5) * grid.step - 0.5, np.arange(len(edge)), edge)
+    soft = cv2.GaussianBlur(at_nodes[None], (0, 0), max(0.5, 0.15 * shape.unit / grid.step))[0]
+    return np.asarray(np.maximum(at_nodes, soft), float)
 
 
 def _head_weight(x: FloatArray, y: FloatArray, centre: FloatArray, radius: FloatArray, chin: float) -> FloatArray:

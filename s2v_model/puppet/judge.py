@@ -43,9 +43,12 @@ _CHEEKS_AND_BROW = (50, 280, 101, 330, 151, 9)
 _FOREHEAD = (151, 9, 108, 337)
 _EYE_RIMS = (159, 145, 386, 374, 33, 133, 362, 263)
 _LIPS, _UPPER_LIP_SKIN, _CHIN_SKIN = (0, 17, 37, 267, 84, 314), (164, 167, 393), (199, 175, 200)
+_EYES = tuple(index for ids in mesh.EYES for index in ids["upper"] + ids["lower"])
 _MOUTH = (*mesh.UPPER_OUTER, *mesh.LOWER_OUTER[-2:0:-1])
 _JAW = (397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, *mesh.LOWER_OUTER)
 """Outlines: the lips; what lies below them, down to the edge of the chin."""
+_CUT_OFF = 0.1
+"""A mouth, or the eyes, with so much beyond the picture's edge cannot be moved."""
 _BEFORE_MOUTH, _BEFORE_JAW = 0.15, 0.2
 """A hand that hides these shares of them is in the way; a finger laid on the lips hides a fifth."""
 
@@ -122,11 +125,25 @@ def _of_face(rgb: UInt8Array, face: Face, hands: Hands) -> Verdict:
             f"shows a face turned about {abs(face.yaw_degrees):.0f} degrees aside; {MAX_YAW_DEGREES:.0f} are the limit",
             "Put a picture that faces the camera into the cast.",
         )
+    for part, ids in (("mouth", _MOUTH), ("eyes", _EYES)):
+        if _beyond(rgb, face, ids) > _CUT_OFF:
+            return _refused(
+                f"cuts the face off at its edge: part of the {part} is not in the picture",
+                "Put a picture of the whole face into the cast.",
+            )
     return Verdict(face=face, warnings=(*_warnings(rgb, face, size), *_covered(rgb, face, hands)))
+
+
+def _beyond(rgb: UInt8Array, face: Face, ids: tuple[int, ...]) -> float:
+    """Share of these mesh points that lie outside the picture."""
+    points = face.points[list(ids), :2]
+    return float(((points < 0) | (points > np.array(rgb.shape[1::-1]) - 1)).any(1).mean())
 
 
 def _warnings(rgb: UInt8Array, face: Face, size: int) -> list[str]:
     found = []
+    if _beyond(rgb, face, (mesh.CHIN,)):
+        found.append("is cut off above the chin: leave room below it, or the mouth will open out of the picture")
     if size < GOOD_BROW_TO_CHIN_PX:
         found.append(f"has a small face, {size} px from brow to chin: from {GOOD_BROW_TO_CHIN_PX} px on it looks sharp")
     if abs(face.yaw_degrees) > GOOD_YAW_DEGREES:
@@ -138,6 +155,8 @@ def _warnings(rgb: UInt8Array, face: Face, size: int) -> list[str]:
         found.append("is very dark: brighten it")
     elif low > 125 and middle > 195:
         found.append("is washed out: use a picture with more contrast")
+    elif high - low < _FADED:
+        found.append("is faded: use a picture with more contrast, or the mouth will be too dark in it")
     if high - low > 3 and _sharpness(light, high - low) < _SHARP:
         found.append("is blurred: use a sharper picture")
     return found
@@ -145,6 +164,8 @@ def _warnings(rgb: UInt8Array, face: Face, size: int) -> list[str]:
 
 _LOOK_PX = 128
 _SHARP = 0.045
+_FADED = 36
+"""Levels between a face's dark and light; from 73 on in portraits as they are usually taken."""
 
 
 def _upright(rgb: UInt8Array, face: Face) -> UInt8Array:

@@ -85,10 +85,21 @@ def build_backdrop(rgb: UInt8Array, matte: Float32Array | None, reach: Float32Ar
     # One pixel more than the matte: its outermost colours are already mixed with the person's.
     hidden = cv2.dilate((alpha > 8).astype(np.uint8), np.ones((5, 5), np.uint8))
     plate = filled(rgb, hidden)
+    alpha = np.maximum(alpha, _needed(rgb, plate))
     share = alpha[..., None].astype(np.float32) / 255
     # What the plate does not account for is the person's: over the plate it gives the portrait back exactly.
     colours = np.clip(np.round(rgb - (1 - share) * plate), 0, alpha[..., None]).astype(np.uint8)
     return Backdrop(plate=plate, person=np.dstack([colours, alpha]), runs=_runs(alpha, reach))
+
+
+def _needed(rgb: UInt8Array, plate: UInt8Array) -> UInt8Array:
+    """The least alpha, 0 .. 255, with which a person over `plate` can look like `rgb`.
+
+    A doubtful matte over a background that was guessed wrong would let hats and furniture fade.
+    """
+    apart = rgb.astype(np.float32) - plate
+    room = np.where(apart > 0, 255 - plate.astype(np.float32), plate)
+    return np.asarray(np.ceil(np.abs(apart) / np.maximum(room, 1) * 255).max(2), np.uint8)
 
 
 def _crop(rgb: UInt8Array, shape: Shape) -> tuple[int, int, int, int]:

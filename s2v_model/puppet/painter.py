@@ -15,7 +15,7 @@ from s2v_model.contract import Float32Array, UInt8Array
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.drawn_lids import draw_lid
 from s2v_model.puppet.eyes import Eye, look, outline
-from s2v_model.puppet.fields import Inverter, weighted_sum
+from s2v_model.puppet.fields import Enlarger, Inverter, weighted_sum
 from s2v_model.puppet.head import HEAD_LIMITS, HEAD_PARAMETERS
 from s2v_model.puppet.matte import Run
 from s2v_model.puppet.mouth import Opening, paint
@@ -85,9 +85,8 @@ class Painter:
         self._index = np.empty(shape, np.float32)
         self._from_upper, self._from_lower, self._local, self._at = (np.empty(shape, np.float32) for _ in range(4))
         self._scratch = Scratch()
-        width, height = head.size_px
-        _, _, x1, y1 = face.box
-        self._map = np.empty((max(height, y1), max(width, x1), 2), np.float32)
+        self._head_px, self._face_px = Enlarger(head), Enlarger(face)
+        self._map = self._head_px.values
         self._rgba = np.empty((rig.height, rig.width, 4), np.uint8)
         self._rgb = rig.backdrop.plate.copy()
         self._to_local = (rig.shape.axes / rig.shape.unit).astype(np.float32)
@@ -142,14 +141,12 @@ class Painter:
         return weights
 
     def _turn_head(self, weights: Float32Array) -> None:
-        head, scale = self._rig.head_grid, TEXTURE_SCALE
         weighted_sum(self._rig.head_fields, weights, self._turn)
         self._invert_head(self._turn, self._back)
         np.add(self._head_nodes, self._back, out=self._head_map)
-        self._head_map *= scale
+        self._head_map *= TEXTURE_SCALE
         self._head_map += self._offset
-        width, height = head.size_px
-        cv2.resize(self._head_map, (width, height), dst=self._map[:height, :width], interpolation=_LINEAR)
+        self._head_px(self._head_map)
 
     def _move_face(self, weights: Float32Array, lips: _Lips) -> None:
         """Both sheets' sources and local coordinates at every node, and the map inside the face grid."""
@@ -169,8 +166,9 @@ class Painter:
         at -= self._centre
         np.matmul(at, self._to_local.T, out=self._local)
         source = self._source(self._from_upper, self._from_lower, self._local, lips)
+        self._face_px(source)
         x0, y0, x1, y1 = rig.face_grid.box
-        cv2.resize(source, rig.face_grid.size_px, dst=self._map[y0:y1, x0:x1], interpolation=_LINEAR)
+        np.copyto(self._map[y0:y1, x0:x1], self._face_px.values[: y1 - y0, : x1 - x0])
 
     def _shade(self, pose: Float32Array) -> None:
         """Darken the folds and hollows: after the lips, before the mouth's inside, which is lit by itself."""

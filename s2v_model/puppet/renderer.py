@@ -30,7 +30,7 @@ FloatArray = npt.NDArray[np.float64]
 
 MODEL_FILES = (*FACE_MODELS, MATTE_MODEL)
 """Names of the model files that `load` wants."""
-REVISION = 5
+REVISION = 6
 """Bumped when an equal take would give other frames."""
 _COST = Cost(device="cpu", fixed_seconds=0.5, seconds_per_frame_megapixel=0.025)
 _KEPT_RIGS = 4

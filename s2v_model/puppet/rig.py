@@ -15,6 +15,7 @@ from s2v_model.puppet.drawn import is_flat_drawing
 from s2v_model.puppet.drawn_mouth import DrawnMouth, find_drawn_mouth
 from s2v_model.puppet.eyes import Eye, measure_eyes, outline, shut_eyes
 from s2v_model.puppet.fields import Grid, Spline, covering
+from s2v_model.puppet.glasses import wears_glasses
 from s2v_model.puppet.head import HEAD_LIMITS, head_bases
 from s2v_model.puppet.matte import Backdrop, Segmenter, build_backdrop
 from s2v_model.puppet.mouth import Mouth, build_mouth
@@ -31,6 +32,8 @@ _RINGING_PX = 8
 """How far enlarging reaches beyond what is enlarged."""
 _DRAWN_CHIN = 0.25
 """Drawings talk with their mouths: the line of a jaw that follows all the way gets corners."""
+_BEHIND_GLASSES = 0.8
+"""Share of their way that brows do not go behind glasses, whose rims would bend with them."""
 _BARED, _PIT = 0.055, 0.45
 """From this gap, relative, a smile has pits at its corners; they have less than this share of the lips' light."""
 
@@ -83,12 +86,15 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     face_grid, anchors = _face_grid(shape, width, height)
     eyes = measure_eyes(rgb, shape)
     upper_fields, lower_fields = _fields(shape, face_grid, anchors, upper_points, lower_points)
+    for fields in (upper_fields, lower_fields):
+        fields[PARAMETERS.index("brow")] *= np.float32(1 - _BEHIND_GLASSES * wears_glasses(rgb, shape))
     if is_flat:
         _keep_lines(shape, face_grid, eyes, upper_fields, lower_fields)
     step = max(8, 2 * face_grid.step)
     head_grid = covering(np.zeros(2), np.array([width, height]), step, width, height)
-    turns = head_bases(shape, head_grid)
-    backdrop = build_backdrop(rgb, segmenter.matte(rgb, shape), _reach(shape, turns, head_grid, face_grid, rgb))
+    matte = segmenter.matte(rgb, shape)
+    turns = head_bases(shape, head_grid, matte, width, height)
+    backdrop = build_backdrop(rgb, matte, _reach(shape, turns, head_grid, face_grid, rgb))
     person = backdrop.person
     healed_rgb = np.dstack([_healed(np.ascontiguousarray(person[..., :3]), shape, drawn), person[..., 3]])
     healed, healed_at = _around(healed_rgb, shape, mesh.UPPER_OUTER + mesh.LOWER_OUTER)

@@ -318,6 +318,49 @@ def write_png(pixels: UInt8Array) -> bytes:
     return file.getvalue()
 
 
+_BAR_LEVELS, _BESIDE_BAR = 12, 24
+"""A bar varies by no more; what is beside it differs from it by more."""
+_BARE, _BESIDE_SHARE, _BESIDE_SPAN = 0.995, 0.75, 0.5
+"""Share of a bar's own pixels; of what begins beside it; and how far that reaches along the bar."""
+_BLURRED_PX = 10
+
+
+def without_bars(picture: UInt8Array) -> tuple[int, int, int, int]:
+    """left, top, right, bottom in px: what bars of one colour along the edges leave of a picture.
+
+    A bar ends where all of a picture begins at once; a plain wall ends at somebody's hair, and stays.
+    """
+    height, width = picture.shape[:2]
+    left, top, right, bottom = 0, 0, width, height
+    # Bars on four sides: each pair is cut by the other.
+    for _ in range(2):
+        top += _bar(picture[top:bottom, left:right])
+        bottom -= _bar(picture[top:bottom, left:right][::-1])
+        left += _bar(picture[top:bottom, left:right].swapaxes(0, 1))
+        right -= _bar(picture[top:bottom, left:right].swapaxes(0, 1)[::-1])
+    return left, top, right, bottom
+
+
+def _bar(picture: UInt8Array) -> int:
+    """How many rows of `picture` (rows, columns, 3) from its first on are a bar."""
+    rows = picture[: len(picture) // 2].astype(np.int16)
+    colour = np.median(picture[0], axis=0)
+    if len(rows) < 4 or (np.abs(rows[:2] - colour) <= _BAR_LEVELS).mean() < _BARE:
+        return 0
+    away = np.abs(rows - colour.astype(np.int16)).max(2)
+    is_bare = (away <= _BAR_LEVELS).mean(1) >= _BARE
+    thick = len(rows) if is_bare.all() else int(is_bare.argmin())
+    if thick < 2:
+        return 0
+    # JPEG's blocks of 8 px carry what is beside a bar into it.
+    for row in range(thick, min(thick + min(max(len(picture) // 40, 2), _BLURRED_PX) + 1, len(rows))):
+        beside = np.flatnonzero(away[row] > _BESIDE_BAR)
+        span = int(np.ptp(beside)) + 1 if len(beside) else 0
+        if span >= _BESIDE_SPAN * away.shape[1] and len(beside) >= _BESIDE_SHARE * span:
+            return row + 1
+    return 0
+
+
 def cropped(picture: UInt8Array, crop: tuple[float, float, float, float], width: int, height: int) -> UInt8Array:
     """The framed part of a portrait at the clip's size; a crop of fractions of a pixel is resampled, not rounded."""
     left, top, crop_width, crop_height = crop

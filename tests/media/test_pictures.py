@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from tasks.domain.errors import PortraitError
-from tasks.media.pictures import BACKDROP, PictureLimits, read_picture, write_png
+from tasks.media.pictures import BACKDROP, PictureLimits, read_picture, without_bars, write_png
 from tests.synthetic import portrait_like
 
 REFUSED = {
@@ -226,3 +226,24 @@ def test_an_error_names_picture_speaker_and_remedy(tmp_path: Path) -> None:
         read_picture(tmp_path / "ana.png", speaker="ANA")
     with pytest.raises(PortraitError, match="cannot be opened"):
         read_picture(tmp_path / "missing.png")
+
+
+@pytest.mark.parametrize("bars", [(40, 40, 0, 0), (0, 0, 60, 50), (30, 40, 50, 60), (0, 25, 0, 0)])
+def test_bars_are_told_from_a_plain_wall(face: np.ndarray, bars: tuple[int, int, int, int]) -> None:
+    """Bars of one colour, though a JPEG blurs them, are left out to a pixel; a wall behind somebody is none."""
+    above, below, before, after = bars
+    grain = (
+        np.random.default_rng(2).normal(110, 25, (10, 9, 3)).clip(0, 190).astype(np.uint8).repeat(20, 0).repeat(20, 1)
+    )
+    barred = np.pad(grain, ((above, below), (before, after), (0, 0)), constant_values=255)
+    blurred = np.asarray(Image.open(io.BytesIO(encoded(Image.fromarray(barred), "JPEG", quality=85))))
+    left, top, right, bottom = without_bars(blurred)
+    wall = np.full((200, 180, 3), 240, np.uint8)
+    down, across = np.mgrid[:200, :180]
+    somebody = np.hypot((across - 90) / 45, (down - 110) / 60) < 1
+    wall[somebody] = grain[somebody]
+
+    np.testing.assert_allclose((left, top, right, bottom), (before, above, before + 180, above + 200), atol=1)
+    assert without_bars(wall) == (0, 0, 180, 200)
+    assert without_bars(face) == (0, 0, 256, 256)
+    assert without_bars(np.full((90, 80, 3), 7, np.uint8)) == (0, 0, 80, 90)

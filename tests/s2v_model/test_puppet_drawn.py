@@ -49,6 +49,21 @@ def test_a_large_smooth_photograph_is_no_flat_drawing() -> None:
     assert is_flat_drawing(cv2.resize(drawn_portrait(SIZE), (side, side)), points)
 
 
+def test_a_dark_faded_or_overexposed_photograph_is_no_flat_drawing() -> None:
+    """Light and contrast alone make no drawing of a photograph, nor do they make a photograph of a drawing."""
+    points = drawn_face(SIZE).points
+    grain = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 15, (SIZE, SIZE, 3)), (0, 0), 0.8)
+    down, across = np.mgrid[:SIZE, :SIZE]
+    shading = (30 * np.sin(across / 25) * np.sin(down / 25))[..., None]
+    drawing = drawn_portrait(SIZE).astype(float)
+    photo = drawing + grain + shading
+    lights = {"dark": (0.22, 0), "faded": (0.3, 60), "hazy": (0.16, 110), "overexposed": (1.4, 30)}
+
+    for name, (gain, lift) in lights.items():
+        lit = [np.clip(gain * one + lift, 0, 255).astype(np.uint8) for one in (photo, drawing)]
+        assert [is_flat_drawing(one, points) for one in lit] == [False, True], name
+
+
 def test_the_lips_of_a_drawing_move_to_where_they_are_drawn() -> None:
     """A mesh whose mouth lies off the drawn one is bent onto it; eyes and outline stay."""
     portrait, points = drawn_portrait(SIZE), drawn_face(SIZE).points

@@ -76,12 +76,39 @@ def test_what_the_mesh_doubts_must_be_a_drawing() -> None:
     assert judge(shades, (doubtful,)).reason == "shows a face that is not a human one"
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "word"),
+    [
+        (slice(0, 206), slice(0, SIZE), "mouth"),
+        (slice(150, SIZE), slice(0, SIZE), "eyes"),
+        (slice(0, SIZE), slice(130, SIZE), "eyes"),
+    ],
+)
+def test_a_face_whose_eyes_or_mouth_lie_outside_is_refused(rows: slice, columns: slice, word: str) -> None:
+    """A picture that ends above the lips, below the eyes or between them cannot talk, however sure the mesh is."""
+    picture, face = drawn_portrait(SIZE)[rows, columns], drawn_face(SIZE)
+    cut = Face(points=face.points - [columns.start, rows.start, 0], score=1.0, detection=0.9)
+    verdict = judge(np.ascontiguousarray(picture), (cut,))
+
+    assert verdict.face is None
+    assert f"part of the {word}" in verdict.reason
+
+
+def test_a_face_without_its_chin_is_warned_of() -> None:
+    """A picture that ends between mouth and chin is used, and the warning says that there is no room."""
+    verdict = judge(drawn_portrait(SIZE)[:236], (drawn_face(SIZE),))
+
+    assert verdict.face is not None
+    assert "cut off above the chin" in " ".join(verdict.warnings)
+
+
 def test_a_box_says_which_of_several_faces() -> None:
     """With a box the face in it is used; a box beside all faces is refused."""
-    faces = (drawn_face(SIZE), moved(drawn_face(SIZE), 150))
+    faces = (drawn_face(SIZE), moved(drawn_face(SIZE), SIZE))
+    picture = np.hstack([drawn_portrait(SIZE)] * 2)
 
-    assert judge(drawn_portrait(SIZE), faces, box=faces[1].box).face is faces[1]
-    assert "no face in the box" in judge(drawn_portrait(SIZE), faces, box=(0, 0, 30, 30)).reason
+    assert judge(picture, faces, box=faces[1].box).face is faces[1]
+    assert "no face in the box" in judge(picture, faces, box=(0, 0, 30, 30)).reason
 
 
 def test_somebody_small_in_the_background_does_not_count() -> None:
@@ -98,6 +125,10 @@ def darkened(picture: np.ndarray) -> np.ndarray:
 
 def faded(picture: np.ndarray) -> np.ndarray:
     return (230 + picture * 0.09).astype(np.uint8)
+
+
+def hazy(picture: np.ndarray) -> np.ndarray:
+    return (110 + picture * 0.12).astype(np.uint8)
 
 
 def blurred(picture: np.ndarray) -> np.ndarray:
@@ -132,6 +163,7 @@ def with_mask(picture: np.ndarray) -> np.ndarray:
     [
         (darkened, "dark"),
         (faded, "washed out"),
+        (hazy, "faded"),
         (blurred, "blurred"),
         (with_sunglasses, "dark glasses"),
         (with_microphone, "before its mouth"),

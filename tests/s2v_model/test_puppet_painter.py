@@ -9,6 +9,7 @@ import pytest
 from s2v_model.puppet import topology as mesh
 from s2v_model.puppet.eyes import measure_eyes, outline
 from s2v_model.puppet.keep import pack, unpack
+from s2v_model.puppet.matte import build_backdrop
 from s2v_model.puppet.painter import Painter
 from s2v_model.puppet.pose import CHANNEL, rest
 from s2v_model.puppet.rig import Rig, build_rig
@@ -34,6 +35,13 @@ def posed(rig: Rig, **channels: float) -> np.ndarray:
 def around(rig: Rig, *ids: int, reach: int = 12) -> tuple[slice, slice]:
     x, y = rig.shape.points[list(ids), :2].mean(0).astype(int)
     return slice(y - reach, y + reach), slice(x - reach, x + reach)
+
+
+class NoMatte:
+    """Sees nobody."""
+
+    def matte(self, rgb: np.ndarray, shape: object) -> None:
+        """None: all of the picture moves."""
 
 
 def test_at_rest_the_portrait_comes_back(rig: Rig) -> None:
@@ -146,15 +154,68 @@ def test_movement_is_gradual(rig: Rig, channel: str, low: float, high: float) ->
 
 def test_without_a_matte_the_whole_picture_is_warped() -> None:
     """A drawing that the segmentation does not know still talks, and rests as the portrait."""
-
-    class Nobody:
-        def matte(self, rgb: np.ndarray, shape: object) -> None:
-            return None
-
-    rig = build_rig(drawn_portrait(SIZE), drawn_face(SIZE).points, Nobody())
+    rig = build_rig(drawn_portrait(SIZE), drawn_face(SIZE).points, NoMatte())
 
     assert np.abs(posed(rig) - drawn_portrait(SIZE)).mean() < 0.3
     assert np.abs(posed(rig, own=0, jaw=0.7) - posed(rig)).max() > 60
+
+
+def grained(portrait: np.ndarray) -> np.ndarray:
+    grain = cv2.GaussianBlur(np.random.default_rng(5).normal(0, 40, portrait.shape), (0, 0), 1.5)
+    return np.clip(portrait * 0.7 + 38 + grain, 0, 255).astype(np.uint8)
+
+
+def test_what_the_matte_doubts_does_not_fade() -> None:
+    """A hat that the matte is half sure of, before a background of two colours, comes back over the plate."""
+    portrait, matte = grained(drawn_portrait(SIZE)), np.zeros((SIZE, SIZE), np.float32)
+    portrait[:, 160:] //= 3
+    portrait[60:100, 80:240] = (20, 24, 40)
+    matte[50:110, 70:250], matte[110:, 100:220] = 0.4, 1.0
+    backdrop = build_backdrop(portrait, matte, np.zeros((SIZE, SIZE), np.float32))
+    alpha = backdrop.person[..., 3:].astype(float) / 255
+    over = backdrop.person[..., :3] + (1 - alpha) * backdrop.plate
+
+    assert np.abs(over - portrait).max() <= 2
+
+
+def with_glasses(portrait: np.ndarray) -> np.ndarray:
+    portrait, points = portrait.copy(), drawn_face(SIZE).points[:, :2]
+    middles = [((points[a] + points[b]) / 2).round().astype(int).tolist() for a, b in ((33, 133), (362, 263))]
+    for middle in middles:
+        cv2.circle(portrait, middle, 25, (30, 26, 24), 3, cv2.LINE_AA)
+    cv2.line(portrait, (middles[0][0] + 25, middles[0][1]), (middles[1][0] - 25, middles[1][1]), (30, 26, 24), 3)
+    return portrait
+
+
+def test_rims_of_glasses_do_not_bend_with_the_brows() -> None:
+    """Behind glasses the brows rise by a fifth of the way that they go in the same face without."""
+    points = drawn_face(SIZE).points
+    ways = [
+        np.abs(build_rig(portrait, points, DrawnMatte()).upper_fields[PARAMETERS.index("brow")]).max()
+        for portrait in (drawn_portrait(SIZE), with_glasses(drawn_portrait(SIZE)))
+    ]
+
+    np.testing.assert_allclose(ways[1], 0.2 * ways[0], rtol=0.02)
+
+
+def test_no_seam_runs_around_the_face_nor_along_the_edges() -> None:
+    """At rest every pixel of a picture full of detail comes back, those at the rims of both grids as well."""
+    portrait = grained(drawn_portrait(SIZE))
+    error = np.abs(posed(build_rig(portrait, drawn_face(SIZE).points, NoMatte())) - portrait)
+
+    assert error.max() <= 4
+
+
+def test_what_the_edge_cuts_through_is_not_pulled_away_from_it() -> None:
+    """However the head turns, the outermost pixels left, right and above stay, where the person fills the frame."""
+    portrait = grained(drawn_portrait(SIZE))[40:, 40:280].copy()
+    filled = build_rig(portrait, drawn_face(SIZE).points - [40, 40, 0], NoMatte())
+    still = posed(filled)
+    aside = np.abs(posed(filled, yaw=0.05, shift_x=0.05) - still)
+    nodded = np.abs(posed(filled, pitch=0.05, shift_y=0.05) - still)
+
+    assert min(aside[20:-20].mean(), nodded[20:-20].mean()) > 5
+    assert max(aside[:, 0].mean(), aside[:, -1].mean(), nodded[0].mean()) < 1.5
 
 
 def test_a_face_at_the_edge_of_the_frame_is_painted() -> None:

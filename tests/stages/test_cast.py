@@ -69,6 +69,20 @@ def test_a_portrait_is_kept_upright_with_its_face(bench):
     assert portrait.warnings == ()
 
 
+def test_bars_around_a_portrait_are_left_out(bench):
+    """Of a letterboxed picture its inside is kept, and the face lies where it is in that."""
+    picture = np.random.default_rng(4).integers(0, 200, (320, 320, 3)).astype(np.uint8)
+    barred = np.pad(picture, ((0, 40), (0, 0), (0, 0)), constant_values=255)
+    x, y, width, height = drawn_face(320).box
+    (bench.folder / "anna.png").write_bytes(write_png(np.pad(barred, ((50, 0), (0, 0), (0, 0)), constant_values=255)))
+    face = replace(USABLE.face, points=USABLE.face.points + np.array([0, 50, 0]))
+    bench.engines["faces"] = JudgeWho(Verdict(face=face))
+    portrait = bench.run(cast.portray, ANNA, str(bench.folder), ())
+
+    assert (portrait.width, portrait.height) == (320, 320 - 2)
+    np.testing.assert_allclose(portrait.face_box, (x, y - 1, width, height))
+
+
 def test_a_doubtful_face_is_a_warning(bench):
     """What the judge warns of names the picture and its speaker."""
     bench.engines["faces"] = JudgeWho(replace(USABLE, warnings=("is small",)))
