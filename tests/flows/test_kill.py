@@ -55,7 +55,7 @@ def test_an_interrupted_command_says_so(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
 
-    assert time.monotonic() - sent < 8  # three on a machine of its own
+    assert time.monotonic() - sent < 15  # three on a machine of its own
     assert process.returncode == 130
     assert output == ""
     assert "interrupted" in errors
