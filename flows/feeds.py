@@ -27,6 +27,7 @@ from tasks.feeds import (
     episode_id,
     episode_of,
     new_items,
+    newest_first,
     persons_to_picture,
     picture_extension,
     read_index,
@@ -92,20 +93,23 @@ class _Visit:
         self.template = read_template(episode_bytes(self.template_path), name=self.template_path.name)
 
     def go(self) -> list[Entry]:
-        index = read_index(self.store, self.watched.id)
+        known = read_index(self.store, self.watched.id)
+        index = known or Index()
         content, said = self._fetch(Validators(etag=index.etag, modified=index.modified))
         if content is None:
             return []
         pages = self._pages(content)
         items = [item for page in pages for item in page.items]
-        if index.is_new:
-            index = self._pass_over(items[self.watched.newest :], index)
+        if not items and known is None:
+            return []  # it counts as seen from its first item on
+        if known is None:
+            index = self._pass_over(newest_first(items)[self.watched.newest :], index)
         entries = []
         for item in new_items(items, index):
             entry = self._take(item, pages[0], index)
             if entry is None:
-                known = self.ledger.read(name_of(item.guid))
-                index = settled(index, item, known) if known is not None and known.is_final else index
+                taken = self.ledger.read(name_of(item.guid))
+                index = settled(index, item, taken) if taken is not None and taken.is_final else index
                 continue
             entries.append(entry)
             index = settled(index, item, entry) if entry.is_final else index

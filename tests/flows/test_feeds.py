@@ -169,6 +169,49 @@ def test_new_names_for_old_recordings_make_nothing(site: Site, visit) -> None:  
     assert [entry.state for entry in copied] == ["same"]
 
 
+def test_a_first_episode_that_fails_is_tried_again(site: Site, visit) -> None:  # type: ignore[no-untyped-def]
+    """The next visit is not the first one any more: it passes nothing over."""
+    studio = Studio()
+    studio.state = "failed"
+    site.publish(site.episode("a"))
+    visit(studio)
+    site.publish(site.episode("b"), site.episode("a"))
+    visit(studio)
+
+    assert studio.titles == ["a", "b", "a"]
+
+
+def test_a_feed_that_tells_recordings_apart_by_the_query_is_made(site: Site, visit) -> None:  # type: ignore[no-untyped-def]
+    """One address for all, as play?id=7: each item is an episode, and each is made once."""
+    studio = Studio()
+    site.episode("play")
+
+    def item(name: str) -> str:
+        return f'<item><title>{name}</title><guid>{name}</guid><enclosure url="play.mp3?id={name}"/></item>'
+
+    def answer(asked: BaseHTTPRequestHandler) -> None:
+        site.pages["play.mp3"] = asked.path.encode()
+        Site.answer(site, asked)
+
+    site.answer = answer  # type: ignore[method-assign]
+    site.publish(item("b"), item("a"))
+    visit(studio, newest=9)
+    site.publish(item("c"), item("b"), item("a"))
+    visit(studio)
+
+    assert studio.titles == ["b", "a", "c"]
+
+
+def test_the_newest_are_so_by_date(site: Site, visit) -> None:  # type: ignore[no-untyped-def]
+    """Some feeds put the oldest first."""
+    studio = Studio()
+    old = site.episode("old").replace("05 Jan", "04 Jan")
+    site.publish(old, site.episode("new"))
+    visit(studio)
+
+    assert studio.titles == ["new"]
+
+
 def test_the_podcast_namespace_becomes_an_episode(site: Site, visit) -> None:  # type: ignore[no-untyped-def]
     """Transcript, chapters and pictures of persons come with it; the template's own cast goes first."""
     site.pages |= {"t.vtt": b"WEBVTT", "t.json": b"{}", "c.json": b'{"version": "1.2.0"}', "ada.jpg": b"picture"}
