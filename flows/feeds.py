@@ -10,6 +10,7 @@ import re
 import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from flows.progress import unwatched
 from flows.settings import Settings
 from flows.wiring import Wiring
 from tasks.domain.batch import Order
-from tasks.domain.errors import FeedError, InputError, PipelineError
+from tasks.domain.errors import EngineError, FeedError, InputError, PipelineError
 from tasks.domain.feed import Feed, FeedItem
 from tasks.feeds import (
     Index,
@@ -37,7 +38,7 @@ from tasks.feeds import (
 )  # fmt: skip
 from tasks.formats.feed import MAX_BYTES, MAX_ITEMS, read_feed
 from tasks.formats.filling import Plain, as_document, read_template
-from tasks.ledger import Entry, Ledger, name_of
+from tasks.ledger import MAX_TRIES, Entry, Ledger, name_of
 from tasks.media.fetch import FetchLimits, Validators, fetch, fetch_changed
 from tasks.media.storage import file_sha256
 
@@ -46,6 +47,8 @@ log = logging.getLogger(__name__)
 MAX_TEXT_BYTES = 16 * 2**20
 MAX_PICTURE_BYTES = 64 * 2**20
 FEED_SECONDS = 120.0
+MAX_PAGES = 50
+"""Of a feed: far fewer items than are remembered of it (tasks.feeds.MAX_KNOWN), else those forgotten were new."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
@@ -138,7 +141,10 @@ class _Visit:
     def _pages(self, content: bytes) -> list[Feed]:
         name, address = f"feed {self.watched.id}", self.watched.address
         pages = [read_feed(content, name=name, address=address)]
-        for page in range(1, -(-pages[0].num_items // MAX_ITEMS)):
+        num_pages = -(-pages[0].num_items // MAX_ITEMS)
+        if num_pages > MAX_PAGES:
+            log.warning("%s: of its %d items the first %d are read.", name, pages[0].num_items, MAX_PAGES * MAX_ITEMS)
+        for page in range(1, min(num_pages, MAX_PAGES)):
             pages.append(read_feed(content, name=name, address=address, page=page))
         return pages
 
@@ -171,30 +177,34 @@ class _Visit:
         content = file_sha256(recording)
         if content in index.contents:
             return replace(taken, state="same", content=content)
-        files = self._files(item, recording, folder)
+        files = self._files(item, recording, folder, is_last_try=taken.tries >= MAX_TRIES)
         order = self._order(episode_of(item, feed, self.template, files, name=taken.episode), folder)
         outcome = self.submit(order)
         return replace(
             taken, state=outcome.state, content=content, programme=outcome.programme, error=outcome.error
         )  # fmt: skip
 
-    def _files(self, item: FeedItem, recording: Path, folder: Path) -> ItemFiles:
+    def _files(self, item: FeedItem, recording: Path, folder: Path, *, is_last_try: bool) -> ItemFiles:
+        # Another try may find what a server does not give for now; the last one does without it.
+        beside = partial(self._beside, faults=(InputError, EngineError) if is_last_try else (InputError,))
         language = self.template.get("language")
         wanted = transcript_of(item, str(language) if language else None)
-        transcript = self._beside(wanted[0].address, folder / f"transcript{wanted[1]}") if wanted else None
-        chapters = self._beside(item.chapters.address, folder / "chapters.json") if item.chapters else None
+        transcript = beside(wanted[0].address, folder / f"transcript{wanted[1]}") if wanted else None
+        chapters = beside(item.chapters.address, folder / "chapters.json") if item.chapters else None
         portraits = []
         for number, person in enumerate(persons_to_picture(item, self.template.get("cast"))):
             target = folder / f"person-{number}{picture_extension(person.image or '')}"
-            if picture := self._beside(person.image or "", target, MAX_PICTURE_BYTES):
+            if picture := beside(person.image or "", target, max_bytes=MAX_PICTURE_BYTES):
                 portraits.append((person.name, picture))
         return ItemFiles(recording=str(recording), transcript=transcript, chapters=chapters, portraits=tuple(portraits))
 
-    def _beside(self, address: str, target: Path, max_bytes: int = MAX_TEXT_BYTES) -> str | None:
+    def _beside(
+        self, address: str, target: Path, *, faults: tuple[type[PipelineError], ...], max_bytes: int = MAX_TEXT_BYTES
+    ) -> str | None:
         """What makes an episode better, but is not the episode: without it, it is made all the same."""
         try:
             return str(self._file(address, target, max_bytes))
-        except InputError as error:
+        except faults as error:
             log.warning("feed %s: %s", self.watched.id, error)
             return None
 

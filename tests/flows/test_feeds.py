@@ -1,6 +1,7 @@
 """Watching feeds: each new episode once, whatever a feed does with its names; only addresses that may be opened."""
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,7 @@ class Site:
     def __init__(self) -> None:
         self.pages: dict[str, bytes] = {}
         self.redirects: dict[str, str] = {}
+        self.broken: set[str] = set()
         self.asked: list[str] = []
         self.tag = ""
         """In place of the pages' own ETags."""
@@ -59,6 +61,7 @@ class Site:
         body = self.pages.get(path)
         tag = self.tag or f'"{hashlib.sha256(body or b"").hexdigest()[:8]}"'
         status = 404 if body is None else 304 if asked.headers.get("If-None-Match") == tag else 200
+        status = 503 if path in self.broken else status
         status = 302 if path in self.redirects else status
         self.asked.append(f"{path} {status}")
         asked.send_response(status)
@@ -239,6 +242,25 @@ def test_what_is_missing_beside_a_recording_is_done_without(site: Site, visit) -
 
     assert [entry.state for entry in visit(studio)] == ["done"]
     assert open_order(studio.orders[0]).source.transcript is None
+
+
+def test_what_a_server_never_gives_is_done_without_at_last(site: Site, visit) -> None:  # type: ignore[no-untyped-def]
+    """Chapters whose server is broken for good cost two tries, not the episode."""
+    studio = Studio()
+    site.broken.add("c.json")
+    site.publish(site.episode("a", more='<podcast:chapters url="c.json" type="application/json+chapters"/>'))
+    states = [[entry.state for entry in visit(studio)] for _ in range(4)]
+
+    assert states == [["failed"], ["failed"], ["done"], []]
+
+
+def test_a_feed_without_end_is_read_to_a_limit(site: Site, visit, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """More items than are remembered would be new at every visit."""
+    site.publish(*(f'<item><enclosure url="{number}.mp3"/></item>' for number in range(10_400)))
+    visit(Studio(), newest=0)
+    index = json.loads((tmp_path / "store/feeds/tides/index.json").read_text())
+
+    assert len(index["guids"]) == 10_000
 
 
 def test_a_failure_is_tried_three_times_in_all(site: Site, visit) -> None:  # type: ignore[no-untyped-def]
