@@ -47,8 +47,9 @@ class Pool:
 
         Raises what the stage raises; EngineError, which may be tried again, where the worker died.
         """
-        executor = self._workers()
+        executor = None
         try:
+            executor = self._workers()
             return executor.submit(_work, stage, values).result()
         except BrokenProcessPool as error:
             self._renew(executor)
@@ -65,14 +66,20 @@ class Pool:
             if self._executor is None:
                 self._context.set_forkserver_preload(["flows.wiring"])
                 with _one_thread_each():
-                    self._executor = ProcessPoolExecutor(
+                    executor = ProcessPoolExecutor(
                         self.size, self._context, _begin, (self._settings, self._quality, self._stop)
                     )
-                    self._executor.submit(_nothing).result()  # the fork server inherits the environment of now
+                    executor.submit(_nothing).result()  # the fork server inherits the environment of now
+                self._executor = executor
             return self._executor
 
-    def _renew(self, broken: ProcessPoolExecutor) -> None:
-        """After a worker died, its whole executor is spent; the first caller who notices drops it."""
+    def _renew(self, broken: ProcessPoolExecutor | None) -> None:
+        """After a worker died, its whole executor is spent; the first caller who notices drops it.
+
+        broken: None where the worker died while it started.
+        """
+        if broken is None:
+            return
         with self._lock:
             if self._executor is broken:
                 self._executor = None

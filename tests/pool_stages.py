@@ -25,6 +25,11 @@ def die(value: int) -> int:
     return value
 
 
+def die_at_start(*given: object) -> None:
+    """A process that is killed before it has begun."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def wait_long(marker: str, *, watch: Watch) -> None:
     """Work that looks at the stop flag."""
     Path(marker).write_text(str(os.getpid()))
