@@ -151,6 +151,29 @@ def test_an_interrupted_batch_leaves_a_summary() -> None:
     assert [row["state"] for row in rows] == ["done", "done", "waiting", "waiting", "waiting"]
 
 
+def test_rows_go_on_while_the_summary_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is away for a moment costs a summary that is renewed later, and no row."""
+    monkeypatch.setattr("flows.batch.SUMMARY_EVERY_SECONDS", 0.0)
+    store, batch = MemoryStore(), many(4)
+    store.fail_at = 1
+    outcomes = run_batch(batch, done, at_once=1, store=store, told=ignored)
+
+    assert [outcome.state for outcome in outcomes] == ["done"] * 4
+    assert store.read(summary_key(batch)) is not None
+
+
+def test_what_ends_a_batch_is_told_though_the_store_is_away() -> None:
+    """The summary that cannot be written hides nothing."""
+    store, batch = MemoryStore(), many(2)
+    store.fail_at = 1
+
+    def submit(order: Order) -> Outcome:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        run_batch(batch, submit, at_once=1, store=store, told=ignored)
+
+
 class Poisoned(FlatRenderer):
     """Renders one shot, and no other."""
 
