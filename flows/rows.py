@@ -29,6 +29,7 @@ from flows.progress import unwatched
 from flows.report import escaped, linked, log_run
 from flows.settings import Settings, load_settings
 from flows.shards import MAX_ATTEMPTS
+from flows.status import server
 from flows.steps import Steps
 from flows.waiting import LOOK_SECONDS, end_lost, ended, patiently
 from flows.wiring import Wiring
@@ -78,20 +79,21 @@ class ServerRows:
     """A `Submit` that hands each order to a worker of the pool of rows, and waits for it."""
 
     def __init__(self, settings: Settings, wiring: Wiring) -> None:
-        """Raises SettingsError where the server knows no rows."""
+        """Raises SettingsError where the server knows no rows, EngineError where it does not answer."""
         self._pool, self._workspace = settings.batch.pool, wiring.workspace
-        self._context = get_client(sync_client=True)
-        self._client = self._context.__enter__()
         self._poll_seconds = settings.production.poll_seconds
         self._waiting: dict[UUID, Future[FlowRun]] = {}
         self._lock, self._end = threading.Lock(), threading.Event()
         try:
-            self._deployment = self._client.read_deployment_by_name(DEPLOYMENT.format(pool=self._pool)).id
+            with server() as client:
+                self._deployment = client.read_deployment_by_name(DEPLOYMENT.format(pool=self._pool)).id
         except ObjectNotFound as error:
             raise SettingsError(
                 f"the Prefect server has no deployment {DEPLOYMENT.format(pool=self._pool)!r}.",
                 remedy="Run `troupe serve`, or `python -m infra.deployments`, against it; or take --direct.",
             ) from error
+        self._context = get_client(sync_client=True)
+        self._client = self._context.__enter__()
         self._watcher = threading.Thread(target=self._watch, name="rows", daemon=True)
         self._watcher.start()
 
