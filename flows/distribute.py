@@ -172,10 +172,11 @@ class Distribution:
                     self.failures.append(self._over_budget(queued))
                     return
                 self._pause()
+                lost: list[FlowRun] = []
                 if time.monotonic() - looked > LOOK_SECONDS:
-                    end_lost(tuple(waiting), self.pool, client, self._pause)
+                    lost = end_lost(tuple(waiting), self.pool, client, self._pause)
                     looked = time.monotonic()
-                for run in ended(tuple(waiting), client, self._pause, self.producing):
+                for run in (*lost, *ended(tuple(waiting), client, self._pause, self.producing)):
                     if run.id == self.producing:
                         self._hear(run, client)
                         continue

@@ -158,13 +158,14 @@ class ServerRows:
         """Tell rows whose runs have ended; now and then, end those that nobody else will. Returns when it last did."""
         with self._lock:
             runs = tuple(self._waiting)
-        for run in ended(runs, self._client, self._pause):
+        lost: list[FlowRun] = []
+        if time.monotonic() - looked > LOOK_SECONDS:
+            lost = end_lost(runs, self._pool, self._client, self._pause)
+            looked = time.monotonic()
+        for run in (*lost, *ended(runs, self._client, self._pause)):
             with self._lock:
                 self._waiting.pop(run.id).set_result(run)
-        if time.monotonic() - looked <= LOOK_SECONDS:
-            return looked
-        end_lost(runs, self._pool, self._client, self._pause)
-        return time.monotonic()
+        return looked
 
     def close(self, *, stop: bool = False) -> None:
         """Let the server go; with `stop`, cancel what is under way."""

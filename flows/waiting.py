@@ -74,14 +74,18 @@ def online(pool: str, client: SyncPrefectClient) -> list[str]:
     return [worker.name for worker in client.read_workers_for_work_pool(pool, worker_filter=there, limit=AT_ONCE)]
 
 
-def end_lost(runs: Sequence[UUID], pool: str, client: SyncPrefectClient, pause: Pause) -> None:
-    """Say of runs whose worker is gone that they are dead.
+def end_lost(runs: Sequence[UUID], pool: str, client: SyncPrefectClient, pause: Pause) -> list[FlowRun]:
+    """Say of runs whose worker is gone that they are dead. Returns those that somebody deleted, as crashed.
 
     One that died before its first heartbeat is nobody else's: silence is only heard from those who have spoken.
     """
+    deleted = [
+        FlowRun(id=run, flow_id=run, name=f"run {run}", state=Crashed(message="Somebody deleted it."))
+        for run in _deleted(runs, client, pause)
+    ]
     taken = list(_in_states(runs, _TAKEN, client, pause))
     if not taken:
-        return
+        return deleted
     there = patiently(partial(online, pool, client), pause)
     for run in taken:
         worker, since = run.labels.get(_WORKER), run.state.timestamp if run.state else datetime.now(UTC)
@@ -90,6 +94,17 @@ def end_lost(runs: Sequence[UUID], pool: str, client: SyncPrefectClient, pause: 
         log.warning("%s was taken by worker %s, which is gone", run.name, worker or "without a name")
         crashed: State[None] = Crashed(message=NO_HEARTBEAT)
         patiently(partial(client.set_flow_run_state, run.id, crashed, force=True), pause)
+    return deleted
+
+
+def _deleted(runs: Sequence[UUID], client: SyncPrefectClient, pause: Pause) -> Iterator[UUID]:
+    """Runs that the server no longer has: it will never say that they have ended."""
+    for start in range(0, len(runs), AT_ONCE):
+        asked = runs[start : start + AT_ONCE]
+        chosen = FlowRunFilter(id=FlowRunFilterId(any_=list(asked)))
+        if patiently(partial(client.count_flow_runs, flow_run_filter=chosen), pause) < len(asked):
+            there = patiently(partial(client.read_flow_runs, flow_run_filter=chosen, limit=AT_ONCE), pause)
+            yield from set(asked) - {run.id for run in there}
 
 
 def cancel(runs: Iterable[UUID], why: str, client: SyncPrefectClient) -> None:

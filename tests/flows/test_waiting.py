@@ -33,6 +33,9 @@ class Server:
     def read_flow_runs(self, **wanted: Any) -> list[FlowRun]:
         return self.runs
 
+    def count_flow_runs(self, **wanted: Any) -> int:
+        return len(self.runs)
+
     def read_workers_for_work_pool(self, pool: str, **wanted: Any) -> list[Any]:
         return [SimpleNamespace(name=name) for name in self.online]
 
@@ -71,6 +74,16 @@ def test_a_run_whose_worker_is_gone_is_ended(
     end_lost([run.id], "gpu", server, at_once)
 
     assert server.ended == ([run.id] if is_lost else [])
+
+
+def test_a_run_that_somebody_deleted_is_lost() -> None:
+    """The server will never say that it has ended; the others are left alone."""
+    run, deleted = run_of("here", Running(), age_seconds=100), uuid4()
+    server: Any = Server([run], "here")
+    (lost,) = end_lost([run.id, deleted], "gpu", server, at_once)
+
+    assert (lost.id, lost.state and lost.state.type.value, server.ended) == (deleted, "CRASHED", [])
+    assert end_lost([run.id], "gpu", server, at_once) == []
 
 
 def refused(code: int) -> httpx.HTTPStatusError:
