@@ -109,7 +109,13 @@ def test_a_script_reads_as_it_is_written(tmp_path: Path, capsys: pytest.CaptureF
     assert [item["speaker"] for item in report["items"]] == ["ANNA", "BEN"]
 
 
-@pytest.mark.parametrize("setting", ["TROUPE_WORKERS=many", "TROUPE_NONSENSE__X=1", "TROUPE_STORE=ftp://x"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("TROUPE_WORKERS=many", "TROUPE_NONSENSE__X=1", "TROUPE_STORE=ftp://x", "TROUPE_POOLS=gpu"),
+        *("TROUPE_NETWORK__ALLOW=10.0.0.1", "TROUPE_SCRATCH=/proc/none"),
+    ],
+)
 def test_a_wrong_setting_is_named(
     setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,6 +137,17 @@ def test_a_settings_file_with_an_unknown_key_is_refused(
 
     assert run("check", write(tmp_path, "ANNA: Hi.\n", "a.txt")) == 2
     assert "engines.draught" in capsys.readouterr().err
+
+
+def test_a_settings_file_that_is_no_text_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TOML is UTF-8."""
+    (tmp_path / "mine.toml").write_bytes(b'store = "file:\xff"')
+    monkeypatch.setenv("TROUPE_SETTINGS", str(tmp_path / "mine.toml"))
+
+    assert run("check", write(tmp_path, "ANNA: Hi.\n", "a.txt")) == 2
+    assert "mine.toml: 'utf-8' codec" in capsys.readouterr().err
 
 
 def test_doctor_says_what_can_run(capsys: pytest.CaptureFixture[str]) -> None:
