@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.util import Finalize
 from typing import Any
 
 from flows.policy import Stage
@@ -132,6 +133,7 @@ def _begin(settings: Settings, quality: str, stop: StopFlag) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; a terminal sends Ctrl-C to all
     cv2.setNumThreads(1)
     _worker.update(wiring=Wiring(settings, quality=quality), stop=stop)
+    Finalize(None, _worker["wiring"].close, exitpriority=0)  # a worker that is no longer needed runs no `atexit`
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     threading.Thread(target=_leave_on_stop, args=(stop,), daemon=True).start()
 

@@ -4,6 +4,7 @@ Orders go through the store, and so do their outcomes: what a worker made of a r
 since. The same order begun by two batches is one run. Attempts are as those of shards: three for each submission.
 """
 
+import atexit
 import logging
 import threading
 import time
@@ -72,7 +73,9 @@ def produce_row(row: str, order: str, store: str, attempt: int = 1) -> State[Any
 @cache
 def _wired(store: str, quality: str) -> Wiring:
     """Engines stay loaded in a process that has one row after another."""
-    return Wiring(load_settings(store=store), quality=quality)
+    wiring = Wiring(load_settings(store=store), quality=quality)
+    atexit.register(wiring.close)
+    return wiring
 
 
 class ServerRows:

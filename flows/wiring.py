@@ -66,6 +66,10 @@ class Wiring:
         Raises SettingsError for wrong credentials, bucket, clock or address; StoreError for a store away or full.
         """
         self.store.check(write=True)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Clear what dead runs left, here and in the store, and what of this machine's copies is too much."""
         self.workspace.tidy()
         remove_stale_scratch(self.scratch.parent)
 
