@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from tasks.domain.batch import Row
@@ -25,6 +25,7 @@ MAX_CELL_CHARACTERS = 100_000
 PRIORITIES = {"low": 25, "normal": 50, "high": 75}
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _PRIORITY_REMEDY = "Write 0 to 100, or low, normal, high."
+_END_OF_DAY = time(23, 59, 59)
 _DEADLINE_REMEDY = "Write 2026-05-31 or 2026-05-31T18:00+02:00."
 
 _Line = tuple[int, tuple[tuple[str, str], ...]]
@@ -201,9 +202,10 @@ def _deadline(written: str, where: str, findings: Findings) -> str | None:
     if not written:
         return None
     try:
-        moment = datetime.fromisoformat(written)
-        if len(written) == len("2026-05-31"):
-            moment = moment.replace(hour=23, minute=59, second=59)
+        try:
+            moment = datetime.combine(date.fromisoformat(written), _END_OF_DAY)
+        except ValueError:
+            moment = datetime.fromisoformat(written)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
     except (ValueError, OverflowError):
         findings.add(f"the deadline is {shown(written)}, no date.", where=where, remedy=_DEADLINE_REMEDY)
