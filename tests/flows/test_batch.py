@@ -17,7 +17,7 @@ from flows import direct
 from flows.batch import Rows, as_csv, produce_order, run_batch, summary, summary_key
 from flows.cli import main
 from flows.commands import _Told
-from flows.orders import Batch, read_orders
+from flows.orders import Batch, open_order, read_orders
 from flows.settings import Settings
 from flows.wiring import Wiring
 from s2v_model.contract import Chunks, RenderError, Stopped, Take, UInt8Array, Watch
@@ -95,6 +95,17 @@ def test_an_order_opens_as_the_episode_it_says(tmp_path: Path) -> None:
 
     assert (order.folder, order.roots, order.quality) == (str(tmp_path), (str(tmp_path),), "final")
     assert "Welcome, Ada." in order.document
+
+
+@pytest.mark.parametrize(("column", "quality"), [("quality", None), ("name", "final")])
+def test_a_template_without_sense_is_told_by_the_row(tmp_path: Path, column: str, quality: str | None) -> None:
+    """Options of the row, or of the command line, cannot be laid over what is no mapping."""
+    (tmp_path / "t.yaml").write_text(f"{TEMPLATE}render: words\n")
+    (tmp_path / "table.csv").write_text("id,name,quality\na,Ada,draft\n" if column == "quality" else "id,name\na,Ada\n")
+    batch = read_orders(str(tmp_path / "table.csv"), str(tmp_path / "t.yaml"), quality, Settings())
+
+    with pytest.raises(EpisodeError, match="line 2 \\(a\\): render must be a mapping"):
+        open_order(batch.orders[0])
 
 
 def test_no_more_rows_run_at_once_than_allowed() -> None:
