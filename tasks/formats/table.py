@@ -6,7 +6,6 @@ Opens nothing that a row names, and does not know what a template asks for.
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 from tasks.domain.batch import Row
 from tasks.domain.errors import EpisodeError
 from tasks.formats.findings import Findings, shown
-from tasks.formats.text import CleanText, read_text
+from tasks.formats.text import CleanText, parse_json, read_text
 
 MAX_BYTES = 64 * 2**20
 MAX_ROWS = 10_000
@@ -120,7 +119,7 @@ def _json_lines(clean: CleanText, name: str, findings: Findings) -> tuple[tuple[
 
 def _object(text: str, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise EpisodeError("this line is no JSON.", where=where, remedy="Write one object in each line.") from error
     if not isinstance(value, dict):

@@ -76,6 +76,7 @@ def test_ten_thousand_rows_are_allowed_and_no_more() -> None:
         ("id,priority\na,101\n", "the priority is '101'"),
         ("id,deadline\na,tomorrow\n", "the deadline is 'tomorrow'"),
         ('{"id": "a"\n', "no JSON"),
+        ('{"id": "a", "title": "\\udfff"}\n', "no JSON"),
         ('{"id": "a"}\n[1]\n', "no JSON object"),
         ('{"id": {"x": 1}}\n', "no text, number or list"),
         ('{"id": "a", "ID": "b"}\n', "stands twice"),
