@@ -81,6 +81,23 @@ def test_a_missing_file_is_named(name: str, tmp_path: Path, capsys: pytest.Captu
         assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["a.txt", "a.xml", "a"])
+def test_a_file_that_may_not_be_read_is_named(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every kind, and where its content would say the kind: exit 2."""
+    path = write(tmp_path, "ANNA: Hi.", name)
+
+    def closed(*_: object, **more: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", closed)
+    monkeypatch.setattr("os.access", lambda *_: False)
+
+    assert run("check", path) == 2
+    assert "may not be read" in capsys.readouterr().err
+
+
 def test_missing_portraits_are_all_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every member of the cast is judged, not only the first who is wrong."""
     path = write(tmp_path, GOOD)
