@@ -8,6 +8,7 @@ redirect. Knows no Prefect.
 import logging
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -36,8 +37,10 @@ from tasks.feeds import (
     transcript_of,
     write_index,
 )  # fmt: skip
+from tasks.formats.chapters import read_chapters
 from tasks.formats.feed import MAX_BYTES, MAX_ITEMS, read_feed
 from tasks.formats.filling import Plain, as_document, read_template
+from tasks.formats.transcript import read_transcript
 from tasks.ledger import MAX_TRIES, Entry, Ledger, name_of
 from tasks.media.fetch import FetchLimits, Validators, fetch, fetch_changed
 from tasks.media.storage import file_sha256
@@ -189,8 +192,11 @@ class _Visit:
         beside = partial(self._beside, faults=(InputError, EngineError) if is_last_try else (InputError,))
         language = self.template.get("language")
         wanted = transcript_of(item, str(language) if language else None)
-        transcript = beside(wanted[0].address, folder / f"transcript{wanted[1]}") if wanted else None
-        chapters = beside(item.chapters.address, folder / "chapters.json") if item.chapters else None
+        transcript = chapters = None
+        if wanted:
+            transcript = beside(wanted[0].address, folder / f"transcript{wanted[1]}", read=read_transcript)
+        if item.chapters:
+            chapters = beside(item.chapters.address, folder / "chapters.json", read=read_chapters)
         portraits = []
         for number, person in enumerate(persons_to_picture(item, self.template.get("cast"))):
             target = folder / f"person-{number}{picture_extension(person.image or '')}"
@@ -199,11 +205,23 @@ class _Visit:
         return ItemFiles(recording=str(recording), transcript=transcript, chapters=chapters, portraits=tuple(portraits))
 
     def _beside(
-        self, address: str, target: Path, *, faults: tuple[type[PipelineError], ...], max_bytes: int = MAX_TEXT_BYTES
+        self,
+        address: str,
+        target: Path,
+        *,
+        faults: tuple[type[PipelineError], ...],
+        max_bytes: int = MAX_TEXT_BYTES,
+        read: Callable[..., object] | None = None,
     ) -> str | None:
-        """What makes an episode better, but is not the episode: without it, it is made all the same."""
+        """What makes an episode better, but is not the episode: without it, it is made all the same.
+
+        read: raises InputError for what is no such file, as a page that says in HTML that there is none.
+        """
         try:
-            return str(self._file(address, target, max_bytes))
+            file = self._file(address, target, max_bytes)
+            if read is not None:
+                read(file.read_bytes(), name=file.name)
+            return str(file)
         except faults as error:
             log.warning("feed %s: %s", self.watched.id, error)
             return None

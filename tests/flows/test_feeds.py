@@ -22,6 +22,7 @@ from tasks.ledger import STALE_AFTER, Entry, Ledger, name_of
 from tests.fakes import MemoryStore
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
+VTT = b"WEBVTT\n\n00:00.000 --> 00:01.000\nHello.\n"
 SPACES = 'xmlns:podcast="https://podcastindex.org/namespace/1.0"'
 TEMPLATE = """
 schema: episode/1
@@ -217,7 +218,7 @@ def test_the_newest_are_so_by_date(site: Site, visit) -> None:  # type: ignore[n
 
 def test_the_podcast_namespace_becomes_an_episode(site: Site, visit) -> None:  # type: ignore[no-untyped-def]
     """Transcript, chapters and pictures of persons come with it; the template's own cast goes first."""
-    site.pages |= {"t.vtt": b"WEBVTT", "t.json": b"{}", "c.json": b'{"version": "1.2.0"}', "ada.jpg": b"picture"}
+    site.pages |= {"t.vtt": VTT, "t.json": b"{}", "c.json": b'{"version": "1.2.0", "chapters": []}', "ada.jpg": b"-"}
     more = (
         '<podcast:transcript url="t.json" type="application/json"/><podcast:transcript url="t.vtt" type="text/vtt"/>'
         '<podcast:chapters url="c.json" type="application/json+chapters"/>'
@@ -261,6 +262,21 @@ def test_a_feed_without_end_is_read_to_a_limit(site: Site, visit, tmp_path: Path
     index = json.loads((tmp_path / "store/feeds/tides/index.json").read_text())
 
     assert len(index["guids"]) == 10_000
+
+
+def test_what_is_unreadable_beside_a_recording_is_done_without(site: Site, visit) -> None:  # type: ignore[no-untyped-def]
+    """Some servers say in HTML, and with 200, that there is no such file."""
+    site.pages |= {"t.vtt": b"<html>not found</html>", "c.json": b"<html>not found</html>"}
+    more = (
+        '<podcast:transcript url="t.vtt" type="text/vtt"/>'
+        '<podcast:chapters url="c.json" type="application/json+chapters"/>'
+    )
+    studio = Studio()
+    site.publish(site.episode("a", more=more))
+    visit(studio)
+    episode = open_order(studio.orders[0])
+
+    assert (episode.source.transcript, episode.chapters) == (None, None)
 
 
 def test_a_failure_is_tried_three_times_in_all(site: Site, visit) -> None:  # type: ignore[no-untyped-def]
