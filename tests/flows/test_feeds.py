@@ -279,6 +279,15 @@ def test_what_is_unreadable_beside_a_recording_is_done_without(site: Site, visit
     assert (episode.source.transcript, episode.chapters) == (None, None)
 
 
+def test_a_title_of_broken_characters_is_read_as_it_was_meant(site: Site, visit) -> None:  # type: ignore[no-untyped-def]
+    """Feeds that were made from Windows-1252 are common; an episode's title may hold no control character."""
+    studio = Studio()
+    site.publish(site.episode("a").replace("<title>a", "<title>It&#146;s &#129;a&#127;b"))
+    visit(studio)
+
+    assert studio.titles == ["It’s a b"]
+
+
 def test_a_failure_is_tried_three_times_in_all(site: Site, visit) -> None:  # type: ignore[no-untyped-def]
     """Each later visit tries again, though the feed has not changed; then the item is settled."""
     studio = Studio()
