@@ -135,7 +135,9 @@ class Rows:
     def close(self, *, stop: bool = False) -> None:
         """Wait for the workers to end; with `stop`, at once."""
         self._stopped = self._stopped or stop
-        for pool in self._pools.values():
+        with self._lock:  # a row may be about to ask for a pool of another quality
+            pools = tuple(self._pools.values())
+        for pool in pools:
             pool.close(stop=stop)
 
 

@@ -328,6 +328,22 @@ def test_a_worker_that_dies_costs_no_other_row(monkeypatch: pytest.MonkeyPatch) 
     assert sorted(Fragile.made) == [("draft", 1), ("draft", 1), ("draft", 3), ("final", 1)]
 
 
+def test_a_row_that_is_about_to_begin_hinders_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks for the workers of another quality while those that are there are ended."""
+
+    class Slow(Fragile):
+        def close(self, *, stop: bool = False) -> None:
+            rows._pool("final")
+
+    monkeypatch.setattr("flows.batch.Pool", Slow)
+    rows = Rows(Settings(), 1)
+    rows._pool("draft")
+    rows.close(stop=True)
+
+    with pytest.raises(Stopped):
+        rows(many(1).orders[0])
+
+
 def troupe(*arguments: str) -> int:
     """The exit code of a command."""
     with pytest.raises(SystemExit) as ended:
