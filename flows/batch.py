@@ -32,7 +32,7 @@ from flows.settings import Settings
 from flows.wiring import Wiring
 from s2v_model.contract import Stopped, Watch
 from tasks.domain.batch import STATES, Order, Outcome
-from tasks.domain.errors import EngineError, InputError, PipelineError
+from tasks.domain.errors import EngineError, InputError, PipelineError, StoreError
 from tasks.engines.stores import Store
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,9 @@ class Rows:
     def close(self, *, stop: bool = False) -> None:
         """Wait for the workers to end; with `stop`, at once."""
         self._stopped = self._stopped or stop
-        for pool in self._pools.values():
+        with self._lock:  # a row may be about to ask for a pool of another quality
+            pools = tuple(self._pools.values())
+        for pool in pools:
             pool.close(stop=stop)
 
 
@@ -162,9 +164,12 @@ def run_batch(
                 keep.now_and_then()
                 if asked:
                     raise KeyboardInterrupt
+    except BaseException:
+        keep.if_possible()  # the store may be what ended the batch
+        raise
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
-        keep.now()
+    keep.now()
     return _in_order(batch, done)
 
 
@@ -210,7 +215,15 @@ class _Keeper:
 
     def now_and_then(self) -> None:
         if time.monotonic() - self._last > SUMMARY_EVERY_SECONDS:
+            self.if_possible()
+
+    def if_possible(self) -> None:
+        """The rows go on without a summary: it is written again."""
+        self._last = time.monotonic()
+        try:
             self.now()
+        except StoreError as error:
+            log.warning("the summary waits: %s", error)
 
     def now(self) -> None:
         outcomes = _in_order(self._batch, self._done)
@@ -220,7 +233,6 @@ class _Keeper:
             ("summary.csv", as_csv(document["rows"]), "text/csv"),
         ):
             self._store.write(summary_key(self._batch, name), text.encode(), media_type)
-        self._last = time.monotonic()
 
 
 def summary_key(batch: Batch, name: str = "summary.csv") -> str:

@@ -5,6 +5,7 @@ is found before anything heavy is loaded. Nothing is written to the store; of wh
 names in its own folder is opened.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -113,6 +114,8 @@ def _must_be_a_file(path: Path) -> None:
         is_file = False
     if not is_file:
         raise InputError("there is no such file.", where=str(path), remedy="Check the name.")
+    if not os.access(path, os.R_OK):
+        raise InputError("it may not be read.", where=str(path), remedy="Give this account the right to read it.")
 
 
 def kind_of(path: Path) -> str:
@@ -326,7 +329,7 @@ def _check_store(settings: Settings, report: Report) -> None:
     if scheme != "file":
         return
     place = Path(folder).absolute()
-    while not place.exists():
+    while not os.path.exists(place):  # unlike Path.exists, it raises nothing
         place = place.parent
     free = shutil.disk_usage(place).free
     if free < MIN_FREE_BYTES:

@@ -141,7 +141,7 @@ def gc(
     store: Store = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove it; without this, it is only counted.")] = False,
     grace: Annotated[
-        int | None, typer.Option("--grace", metavar="DAYS", help="In place of the setting gc.grace_days.")
+        int | None, typer.Option("--grace", max=3650, metavar="DAYS", help="In place of the setting gc.grace_days.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -97,7 +97,7 @@ def produce_table(
         submit = Rows(settings, num)
     told = _Told(len(batch.ids), quiet, settings)
     try:
-        wiring.store.check(write=True)
+        wiring.prepare()
         outcomes = run_batch(batch, submit, at_once=num, store=wiring.store, told=told)
         document = summary(batch, outcomes)
         submit.report(batch, document["rows"])

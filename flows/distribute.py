@@ -20,7 +20,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, TaskRunResult
 from prefect.context import TaskRunContext
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.states import Cancelled, Cancelling, Completed, Running
+from prefect.states import Cancelled, Completed, Running
 from prefect.tasks import Task
 
 from flows.direct import Direct
@@ -28,7 +28,7 @@ from flows.estimate import Past, Quote, factor_of, known, learn, quote
 from flows.places import num_places
 from flows.render_shots import NO_HEARTBEAT, REFUSED, STORE
 from flows.shards import MAX_ATTEMPTS, Shard, deal, without
-from flows.waiting import LOOK_SECONDS, end_lost, ended, online, patiently
+from flows.waiting import LOOK_SECONDS, cancel, end_lost, ended, online, patiently
 from s2v_model.contract import Stopped, Traits
 from tasks.domain.editing import Clip, Shot
 from tasks.domain.errors import EngineError, SettingsError
@@ -172,10 +172,11 @@ class Distribution:
                     self.failures.append(self._over_budget(queued))
                     return
                 self._pause()
+                lost: list[FlowRun] = []
                 if time.monotonic() - looked > LOOK_SECONDS:
-                    end_lost(tuple(waiting), self.pool, client, self._poll_seconds)
+                    lost = end_lost(tuple(waiting), self.pool, client, self._pause)
                     looked = time.monotonic()
-                for run in ended(tuple(waiting), client, self._poll_seconds, self.producing):
+                for run in (*lost, *ended(tuple(waiting), client, self._pause, self.producing)):
                     if run.id == self.producing:
                         self._hear(run, client)
                         continue
@@ -190,14 +191,14 @@ class Distribution:
             # A worker that is stopped ends this process too: its shards go on, and whoever follows takes them over.
             is_cancelled = self._is_cancelled(client)
             if is_cancelled or isinstance(error, KeyboardInterrupt | Stopped | EngineError):
-                self._cancel(tuple(waiting), client)
+                cancel(waiting, "The producing run was stopped.", client)
             if is_cancelled and self.producing is not None:
                 client.set_flow_run_state(self.producing, Cancelled(message="Cancelled by hand."), force=True)
             raise
 
     def _pause(self) -> None:
         """Between two looks. Raises Stopped."""
-        time.sleep(self._poll_seconds)
+        time.sleep(self.direct.wiring.settings.production.poll_seconds)
         if self.direct.is_stopped:
             raise Stopped
 
@@ -323,14 +324,5 @@ class Distribution:
             return state is not None and (state.is_cancelling() or state.is_cancelled())
         return False
 
-    def _cancel(self, ids: Sequence[UUID], client: SyncPrefectClient) -> None:
-        for run in ids:
-            with suppress(httpx.HTTPError, PrefectHTTPStatusError):
-                client.set_flow_run_state(run, Cancelling(message="The producing run was stopped."))
-
     def _patiently(self, call: Callable[[], Value]) -> Value:
-        return patiently(call, self._poll_seconds)
-
-    @property
-    def _poll_seconds(self) -> float:
-        return self.direct.wiring.settings.production.poll_seconds
+        return patiently(call, self._pause)

@@ -8,8 +8,10 @@ redirect. Knows no Prefect.
 import logging
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from flows.progress import unwatched
 from flows.settings import Settings
 from flows.wiring import Wiring
 from tasks.domain.batch import Order
-from tasks.domain.errors import FeedError, InputError, PipelineError
+from tasks.domain.errors import EngineError, FeedError, InputError, PipelineError
 from tasks.domain.feed import Feed, FeedItem
 from tasks.feeds import (
     Index,
@@ -27,6 +29,7 @@ from tasks.feeds import (
     episode_id,
     episode_of,
     new_items,
+    newest_first,
     persons_to_picture,
     picture_extension,
     read_index,
@@ -34,9 +37,11 @@ from tasks.feeds import (
     transcript_of,
     write_index,
 )  # fmt: skip
+from tasks.formats.chapters import read_chapters
 from tasks.formats.feed import MAX_BYTES, MAX_ITEMS, read_feed
 from tasks.formats.filling import Plain, as_document, read_template
-from tasks.ledger import Entry, Ledger, name_of
+from tasks.formats.transcript import read_transcript
+from tasks.ledger import MAX_TRIES, Entry, Ledger, name_of
 from tasks.media.fetch import FetchLimits, Validators, fetch, fetch_changed
 from tasks.media.storage import file_sha256
 
@@ -45,6 +50,8 @@ log = logging.getLogger(__name__)
 MAX_TEXT_BYTES = 16 * 2**20
 MAX_PICTURE_BYTES = 64 * 2**20
 FEED_SECONDS = 120.0
+MAX_PAGES = 50
+"""Of a feed: far fewer items than are remembered of it (tasks.feeds.MAX_KNOWN), else those forgotten were new."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
@@ -92,20 +99,23 @@ class _Visit:
         self.template = read_template(episode_bytes(self.template_path), name=self.template_path.name)
 
     def go(self) -> list[Entry]:
-        index = read_index(self.store, self.watched.id)
+        known = read_index(self.store, self.watched.id)
+        index = known or Index()
         content, said = self._fetch(Validators(etag=index.etag, modified=index.modified))
         if content is None:
             return []
         pages = self._pages(content)
         items = [item for page in pages for item in page.items]
-        if index.is_new:
-            index = self._pass_over(items[self.watched.newest :], index)
+        if not items and known is None:
+            return []  # it counts as seen from its first item on
+        if known is None:
+            index = self._pass_over(newest_first(items)[self.watched.newest :], index)
         entries = []
         for item in new_items(items, index):
             entry = self._take(item, pages[0], index)
             if entry is None:
-                known = self.ledger.read(name_of(item.guid))
-                index = settled(index, item, known) if known is not None and known.is_final else index
+                taken = self.ledger.read(name_of(item.guid))
+                index = settled(index, item, taken) if taken is not None and taken.is_final else index
                 continue
             entries.append(entry)
             index = settled(index, item, entry) if entry.is_final else index
@@ -134,7 +144,10 @@ class _Visit:
     def _pages(self, content: bytes) -> list[Feed]:
         name, address = f"feed {self.watched.id}", self.watched.address
         pages = [read_feed(content, name=name, address=address)]
-        for page in range(1, -(-pages[0].num_items // MAX_ITEMS)):
+        num_pages = -(-pages[0].num_items // MAX_ITEMS)
+        if num_pages > MAX_PAGES:
+            log.warning("%s: of its %d items the first %d are read.", name, pages[0].num_items, MAX_PAGES * MAX_ITEMS)
+        for page in range(1, min(num_pages, MAX_PAGES)):
             pages.append(read_feed(content, name=name, address=address, page=page))
         return pages
 
@@ -167,30 +180,49 @@ class _Visit:
         content = file_sha256(recording)
         if content in index.contents:
             return replace(taken, state="same", content=content)
-        files = self._files(item, recording, folder)
+        files = self._files(item, recording, folder, is_last_try=taken.tries >= MAX_TRIES)
         order = self._order(episode_of(item, feed, self.template, files, name=taken.episode), folder)
         outcome = self.submit(order)
         return replace(
             taken, state=outcome.state, content=content, programme=outcome.programme, error=outcome.error
         )  # fmt: skip
 
-    def _files(self, item: FeedItem, recording: Path, folder: Path) -> ItemFiles:
+    def _files(self, item: FeedItem, recording: Path, folder: Path, *, is_last_try: bool) -> ItemFiles:
+        # Another try may find what a server does not give for now; the last one does without it.
+        beside = partial(self._beside, faults=(InputError, EngineError) if is_last_try else (InputError,))
         language = self.template.get("language")
         wanted = transcript_of(item, str(language) if language else None)
-        transcript = self._beside(wanted[0].address, folder / f"transcript{wanted[1]}") if wanted else None
-        chapters = self._beside(item.chapters.address, folder / "chapters.json") if item.chapters else None
+        transcript = chapters = None
+        if wanted:
+            transcript = beside(wanted[0].address, folder / f"transcript{wanted[1]}", read=read_transcript)
+        if item.chapters:
+            chapters = beside(item.chapters.address, folder / "chapters.json", read=read_chapters)
         portraits = []
         for number, person in enumerate(persons_to_picture(item, self.template.get("cast"))):
             target = folder / f"person-{number}{picture_extension(person.image or '')}"
-            if picture := self._beside(person.image or "", target, MAX_PICTURE_BYTES):
+            if picture := beside(person.image or "", target, max_bytes=MAX_PICTURE_BYTES):
                 portraits.append((person.name, picture))
         return ItemFiles(recording=str(recording), transcript=transcript, chapters=chapters, portraits=tuple(portraits))
 
-    def _beside(self, address: str, target: Path, max_bytes: int = MAX_TEXT_BYTES) -> str | None:
-        """What makes an episode better, but is not the episode: without it, it is made all the same."""
+    def _beside(
+        self,
+        address: str,
+        target: Path,
+        *,
+        faults: tuple[type[PipelineError], ...],
+        max_bytes: int = MAX_TEXT_BYTES,
+        read: Callable[..., object] | None = None,
+    ) -> str | None:
+        """What makes an episode better, but is not the episode: without it, it is made all the same.
+
+        read: raises InputError for what is no such file, as a page that says in HTML that there is none.
+        """
         try:
-            return str(self._file(address, target, max_bytes))
-        except InputError as error:
+            file = self._file(address, target, max_bytes)
+            if read is not None:
+                read(file.read_bytes(), name=file.name)
+            return str(file)
+        except faults as error:
             log.warning("feed %s: %s", self.watched.id, error)
             return None
 

@@ -24,7 +24,7 @@ from tasks.domain.errors import EpisodeError, InputError, PipelineError
 from tasks.engines.stores import Store, Stored
 from tasks.formats.episode import read_episode
 from tasks.ledger import Entry, Ledger, name_of
-from tasks.media.paths import resolve
+from tasks.media.paths import resolve, shown
 
 log = logging.getLogger(__name__)
 
@@ -125,12 +125,30 @@ class Folder:
         """Episode files in the folder and its folders, by name; those that are settled. Raises EpisodeError."""
         if not self._path.is_dir():
             raise EpisodeError("there is no such folder.", where=str(self._path), remedy="Make it, or correct it.")
-        found = sorted(path for path in self._path.rglob("*") if path.suffix.casefold() in _EXTENSIONS)
-        for path in _few(found, str(self._path)):
-            if not path.resolve().is_relative_to(self._path) or not path.is_file():
+        for path in _few(self._found(), str(self._path)):
+            # What goes while it is looked at, cannot be read or bears no text for a name keeps no other file waiting.
+            try:
+                name = str(path.relative_to(self._path))
+                name.encode()
+                content = self._settled(path)
+            except (InputError, OSError, UnicodeError, RuntimeError) as error:
+                log.warning("inbox %s: %s is passed over: %s", self._path, shown(path.name), error)
                 continue
-            if time.time() - path.stat().st_mtime >= SETTLED_SECONDS and _is_episode(content := episode_bytes(path)):
-                yield Dropped(name=str(path.relative_to(self._path)), content=content)
+            if content is not None and _is_episode(content):
+                yield Dropped(name=name, content=content)
+
+    def _found(self) -> list[Path]:
+        try:
+            return sorted(path for path in self._path.rglob("*") if path.suffix.casefold() in _EXTENSIONS)
+        except OSError as error:
+            where, reason = str(self._path), error.strerror or error
+            raise EpisodeError(f"it cannot be read: {reason}.", where=where, remedy="Check the folder.") from error
+
+    def _settled(self, path: Path) -> bytes | None:
+        """The content of a file of this folder that is whole, as far as its age tells."""
+        if not path.resolve().is_relative_to(self._path) or not path.is_file():
+            return None
+        return episode_bytes(path) if time.time() - path.stat().st_mtime >= SETTLED_SECONDS else None
 
     def folder_of(self, dropped: Dropped) -> Path:
         """Where the episode's paths start."""
@@ -149,12 +167,19 @@ class Bucket:
         found = sorted(
             stored.key
             for stored in self._store.list("")
-            if stored.key.casefold().endswith(_EXTENSIONS) and stored.modified < before
+            if stored.key.casefold().endswith(_EXTENSIONS) and stored.modified < before and self._is_short(stored)
         )
         for key in _few(found, self._store.uri):
             content = self._store.read(key, limit=MAX_BYTES)
             if content is not None and _is_episode(content):
                 yield Dropped(name=key, content=content)
+
+    def _is_short(self, stored: Stored) -> bool:
+        if stored.size > MAX_BYTES:
+            log.warning(
+                "%s is passed over: it is larger than %d MiB.", self._store.address(stored.key), MAX_BYTES >> 20
+            )
+        return stored.size <= MAX_BYTES
 
     def folder_of(self, dropped: Dropped) -> Path:
         """A copy of the episode's folder on this machine. Raises EpisodeError where that is too much."""

@@ -17,7 +17,7 @@ from tasks.domain.batch import Order, Outcome, Row
 from tasks.domain.episode import Episode
 from tasks.domain.errors import EpisodeError, InputError
 from tasks.formats.episode import read_episode
-from tasks.formats.filling import Plain, as_document, fill, read_brand, read_template, unused_columns
+from tasks.formats.filling import Plain, as_document, fill, read_brand, read_template, render_with, unused_columns
 from tasks.formats.findings import shown
 from tasks.formats.table import MAX_BYTES, BatchTable, read_batch
 from tasks.media.paths import resolve
@@ -112,7 +112,7 @@ class _Templates:
         folder, template, brand = self._of(row)
         episode = fill(row, template, brand, where=where)
         if self._quality is not None:
-            episode["render"] = {**(episode.get("render") or {}), "quality": self._quality}
+            render_with(episode, {"quality": self._quality})
         render = episode.get("render")
         return Order(
             id=row.id,

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.util import Finalize
 from typing import Any
 
 from flows.policy import Stage
@@ -47,8 +48,9 @@ class Pool:
 
         Raises what the stage raises; EngineError, which may be tried again, where the worker died.
         """
-        executor = self._workers()
+        executor = None
         try:
+            executor = self._workers()
             return executor.submit(_work, stage, values).result()
         except BrokenProcessPool as error:
             self._renew(executor)
@@ -65,14 +67,20 @@ class Pool:
             if self._executor is None:
                 self._context.set_forkserver_preload(["flows.wiring"])
                 with _one_thread_each():
-                    self._executor = ProcessPoolExecutor(
+                    executor = ProcessPoolExecutor(
                         self.size, self._context, _begin, (self._settings, self._quality, self._stop)
                     )
-                    self._executor.submit(_nothing).result()  # the fork server inherits the environment of now
+                    executor.submit(_nothing).result()  # the fork server inherits the environment of now
+                self._executor = executor
             return self._executor
 
-    def _renew(self, broken: ProcessPoolExecutor) -> None:
-        """After a worker died, its whole executor is spent; the first caller who notices drops it."""
+    def _renew(self, broken: ProcessPoolExecutor | None) -> None:
+        """After a worker died, its whole executor is spent; the first caller who notices drops it.
+
+        broken: None where the worker died while it started.
+        """
+        if broken is None:
+            return
         with self._lock:
             if self._executor is broken:
                 self._executor = None
@@ -125,6 +133,7 @@ def _begin(settings: Settings, quality: str, stop: StopFlag) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; a terminal sends Ctrl-C to all
     cv2.setNumThreads(1)
     _worker.update(wiring=Wiring(settings, quality=quality), stop=stop)
+    Finalize(None, _worker["wiring"].close, exitpriority=0)  # a worker that is no longer needed runs no `atexit`
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     threading.Thread(target=_leave_on_stop, args=(stop,), daemon=True).start()
 

@@ -26,7 +26,7 @@ from flows.progress import Silent
 from flows.record import Record, published, shown_at
 from flows.report import log_run
 from flows.settings import Settings, load_settings
-from flows.status import TAG
+from flows.status import TAG, server
 from flows.steps import Steps
 from flows.webhooks import announce_failure, announce_programme
 from flows.wiring import Wiring
@@ -136,7 +136,12 @@ def _links(programmes: Sequence[Programme], record: Record, store: Store) -> lis
 def produce_recorded(
     path: str, episode: Episode, settings: Settings, *, budget_gpu_s: float | None = None
 ) -> dict[str, Any]:
-    """Run one episode in this process as a flow that the configured Prefect API records."""
+    """Run one episode in this process as a flow that the configured Prefect API records.
+
+    Raises EngineError where that API does not answer, before anything starts.
+    """
+    with server() as client:
+        client.api_version()
     _leave_errors_to_the_command()
     threads: Any = ThreadPoolTaskRunner(max_workers=(settings.workers or os.cpu_count() or 1) + 1)
     quality: Any = episode.render.quality

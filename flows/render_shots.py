@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, TypeVar
@@ -73,6 +74,8 @@ def render_shots(shard: str, store: str, quality: str = "final", attempt: int = 
     """
     wiring = _wired(store, quality)
     log_run(wiring.settings)
+    with suppress(StoreError):
+        wiring.tidy()  # nobody else does on this machine, and its process stays
     found = patiently(lambda: wiring.workspace.recall(STORE, shard, Shard), wiring)
     if found is None:
         return Failed(name=REFUSED, message=f"There is no shard {shard[:12]} in {store}. Produce the episode again.")

@@ -4,6 +4,7 @@ Orders go through the store, and so do their outcomes: what a worker made of a r
 since. The same order begun by two batches is one run. Attempts are as those of shards: three for each submission.
 """
 
+import atexit
 import logging
 import threading
 import time
@@ -20,8 +21,8 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.states import Cancelling, Completed, Failed
+from prefect.exceptions import ObjectNotFound, PrefectException, PrefectHTTPStatusError
+from prefect.states import Completed, Failed
 
 from flows.batch import produce_order
 from flows.orders import Batch
@@ -29,8 +30,9 @@ from flows.progress import unwatched
 from flows.report import escaped, linked, log_run
 from flows.settings import Settings, load_settings
 from flows.shards import MAX_ATTEMPTS
+from flows.status import server
 from flows.steps import Steps
-from flows.waiting import LOOK_SECONDS, end_lost, ended, patiently
+from flows.waiting import LOOK_SECONDS, cancel, end_lost, ended, patiently
 from flows.wiring import Wiring
 from s2v_model.contract import Stopped
 from tasks.domain.batch import Order, Outcome, told_state
@@ -71,34 +73,37 @@ def produce_row(row: str, order: str, store: str, attempt: int = 1) -> State[Any
 @cache
 def _wired(store: str, quality: str) -> Wiring:
     """Engines stay loaded in a process that has one row after another."""
-    return Wiring(load_settings(store=store), quality=quality)
+    wiring = Wiring(load_settings(store=store), quality=quality)
+    atexit.register(wiring.close)
+    return wiring
 
 
 class ServerRows:
     """A `Submit` that hands each order to a worker of the pool of rows, and waits for it."""
 
     def __init__(self, settings: Settings, wiring: Wiring) -> None:
-        """Raises SettingsError where the server knows no rows."""
+        """Raises SettingsError where the server knows no rows, EngineError where it does not answer."""
         self._pool, self._workspace = settings.batch.pool, wiring.workspace
-        self._context = get_client(sync_client=True)
-        self._client = self._context.__enter__()
         self._poll_seconds = settings.production.poll_seconds
         self._waiting: dict[UUID, Future[FlowRun]] = {}
         self._lock, self._end = threading.Lock(), threading.Event()
         try:
-            self._deployment = self._client.read_deployment_by_name(DEPLOYMENT.format(pool=self._pool)).id
+            with server() as client:
+                self._deployment = client.read_deployment_by_name(DEPLOYMENT.format(pool=self._pool)).id
         except ObjectNotFound as error:
             raise SettingsError(
                 f"the Prefect server has no deployment {DEPLOYMENT.format(pool=self._pool)!r}.",
                 remedy="Run `troupe serve`, or `python -m infra.deployments`, against it; or take --direct.",
             ) from error
+        self._context = get_client(sync_client=True)
+        self._client = self._context.__enter__()
         self._watcher = threading.Thread(target=self._watch, name="rows", daemon=True)
         self._watcher.start()
 
     def __call__(self, order: Order) -> Outcome:
         """As many attempts as it takes, and no more than allowed."""
         name, begun = digest(order), 0
-        patiently(lambda: self._workspace.remember(_ORDER, name, order), self._poll_seconds)
+        patiently(lambda: self._workspace.remember(_ORDER, name, order), self._pause)
         for attempt in count(1):
             run = self._begin(order, name, attempt)
             if run.state is not None and run.state.is_final():
@@ -106,7 +111,7 @@ class ServerRows:
             begun += 1
             run = self._ended(run)
             recall = partial(self._workspace.recall, _OUTCOME, digest([name, attempt]), Outcome)
-            outcome = patiently(recall, self._poll_seconds)
+            outcome = patiently(recall, self._pause)
             if outcome is not None:
                 return replace(outcome, id=order.id)
             told = f"its run ended {run.state.name}: {run.state.message}" if run.state else "its run was lost"
@@ -126,7 +131,7 @@ class ServerRows:
                 tags=["troupe", f"row:{order.id}"],
                 idempotency_key=f"{self._workspace.store.uri}/{name}/{attempt}",
             ),
-            self._poll_seconds,
+            self._pause,
         )
 
     def _ended(self, run: FlowRun) -> FlowRun:
@@ -136,18 +141,34 @@ class ServerRows:
             future = self._waiting.setdefault(run.id, Future())
         return future.result()
 
+    def _pause(self) -> None:
+        """Between two looks. Raises Stopped."""
+        if self._end.wait(self._poll_seconds):
+            raise Stopped
+
     def _watch(self) -> None:
         """Asks for all runs at once, in one thread: a hundred that ask would be a load of their own."""
         looked = time.monotonic()
-        while not self._end.wait(self._poll_seconds):
+        with suppress(Stopped):
+            while True:
+                self._pause()
+                try:
+                    looked = self._look(looked)
+                except (httpx.HTTPError, PrefectException) as error:  # every row waits for this thread
+                    log.warning("the server is waited for: %s", error or type(error).__name__)
+
+    def _look(self, looked: float) -> float:
+        """Tell rows whose runs have ended; now and then, end those that nobody else will. Returns when it last did."""
+        with self._lock:
+            runs = tuple(self._waiting)
+        lost: list[FlowRun] = []
+        if time.monotonic() - looked > LOOK_SECONDS:
+            lost = end_lost(runs, self._pool, self._client, self._pause)
+            looked = time.monotonic()
+        for run in (*lost, *ended(runs, self._client, self._pause)):
             with self._lock:
-                runs = tuple(self._waiting)
-            for run in ended(runs, self._client, self._poll_seconds):
-                with self._lock:
-                    self._waiting.pop(run.id).set_result(run)
-            if time.monotonic() - looked > LOOK_SECONDS:
-                end_lost(runs, self._pool, self._client, self._poll_seconds)
-                looked = time.monotonic()
+                self._waiting.pop(run.id).set_result(run)
+        return looked
 
     def close(self, *, stop: bool = False) -> None:
         """Let the server go; with `stop`, cancel what is under way."""
@@ -155,11 +176,10 @@ class ServerRows:
         self._watcher.join()
         with self._lock:
             waiting, self._waiting = self._waiting, {}
-        for run, future in waiting.items():
-            if stop:
-                with suppress(httpx.HTTPError, PrefectHTTPStatusError):
-                    self._client.set_flow_run_state(run, Cancelling(message="The batch was stopped."))
+        for future in waiting.values():
             future.set_exception(Stopped())
+        if stop:
+            cancel(waiting, "The batch was stopped.", self._client)
         self._context.__exit__(None, None, None)
 
     def report(self, batch: Batch, rows: list[dict[str, Any]]) -> None:

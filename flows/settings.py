@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as UnreadableSettings
 
 from tasks.domain.errors import SettingsError
 
@@ -175,8 +176,13 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(f"TROUPE_SETTINGS names {named!r}, which is no file.", remedy="Correct or unset it.")
     try:
         return Settings(**{key: value for key, value in overrides.items() if value is not None})
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{error}.", where=named or "troupe.toml", remedy="Mend the file.") from error
+    except OSError as error:
+        raise SettingsError(f"it cannot be read: {error.strerror}.", where=named or "troupe.toml") from error
+    except UnreadableSettings as error:
+        remedy = "Write lists and tables there as JSON: TROUPE_NETWORK__ALLOW='[\"10.1.0.0/16\"]'."
+        raise SettingsError(f"{error}.", where="environment", remedy=remedy) from error
     except ValidationError as error:
         raise SettingsError(_first(error), where="settings", remedy="README, 'Settings', lists them all.") from error
 

@@ -4,6 +4,7 @@ In: the server's API. Out: values, and the document of `troupe status`. Counts w
 pools: those are counted whole, since a foreign run in a queue delays ours.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,6 +26,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import PrefectHTTPStatusError
+from pydantic import ValidationError
 
 from flows.settings import prefect_api_url
 from tasks.domain.errors import EngineError, SettingsError
@@ -77,19 +79,26 @@ class Status:
 
 @contextmanager
 def server() -> Iterator[SyncPrefectClient]:
-    """A client of the configured server. Raises SettingsError where none is, EngineError where it does not answer."""
+    """A client of the configured server.
+
+    Raises SettingsError where none is or it wants other credentials, EngineError where it does not answer.
+    """
     url = prefect_api_url()
     if not url:
         raise SettingsError("there is no Prefect server: PREFECT_API_URL is not set.", remedy="Run `troupe serve`.")
     try:
         with get_client(sync_client=True) as client:
             yield client
-    except httpx.HTTPError as error:
-        raise EngineError(f"the Prefect server at {url} does not answer ({type(error).__name__}).") from error
-    except PrefectHTTPStatusError as error:
+    except PrefectHTTPStatusError as error:  # an httpx.HTTPError, too
         code = error.response.status_code
-        said = "it wants other credentials: PREFECT_API_AUTH_STRING" if code == 401 else "look at its log"
-        raise EngineError(f"the Prefect server at {url} answers {code}; {said}.") from error
+        if code == 401:
+            remedy = "Set PREFECT_API_AUTH_STRING."
+            raise SettingsError(f"the Prefect server at {url} wants other credentials.", remedy=remedy) from error
+        raise EngineError(f"the Prefect server at {url} answers {code}; look at its log.") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise EngineError(f"the Prefect server at {url} does not answer ({type(error).__name__}).") from error
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise EngineError(f"what answers at {url} is no Prefect server; correct PREFECT_API_URL.") from error
 
 
 def read_status(client: SyncPrefectClient, now: datetime) -> Status:

@@ -4,8 +4,8 @@ In: a client and ids of runs. Out: the runs that have ended. Knows no shards and
 """
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -22,8 +22,8 @@ from prefect.client.schemas.filters import (
     WorkerFilterStatus,
 )
 from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType, WorkerStatus
-from prefect.exceptions import PrefectHTTPStatusError
-from prefect.states import Crashed
+from prefect.exceptions import PrefectException, PrefectHTTPStatusError
+from prefect.states import Cancelling, Crashed
 
 from flows.render_shots import NO_HEARTBEAT
 from tasks.domain.errors import StoreError
@@ -40,10 +40,14 @@ _LABELLED_SECONDS = 60.0
 """A worker that has taken a run says so on it within this, or has died."""
 
 Value = TypeVar("Value")
+Pause = Callable[[], None]
 
 
-def patiently(call: Callable[[], Value], pause_seconds: float) -> Value:
-    """The call's result, however long the server or the store is away."""
+def patiently(call: Callable[[], Value], pause: Pause) -> Value:
+    """The call's result, however long the server or the store is away.
+
+    pause: waits between two tries, and raises Stopped where nobody wants the result any more.
+    """
     while True:
         try:
             return call()
@@ -53,15 +57,13 @@ def patiently(call: Callable[[], Value], pause_seconds: float) -> Value:
             if error.response.status_code < 500:
                 raise
             log.warning("the server is waited for: %s", error)
-        time.sleep(pause_seconds)
+        pause()
 
 
-def ended(
-    runs: Sequence[UUID], client: SyncPrefectClient, pause_seconds: float, own: UUID | None = None
-) -> Iterator[FlowRun]:
+def ended(runs: Sequence[UUID], client: SyncPrefectClient, pause: Pause, own: UUID | None = None) -> Iterator[FlowRun]:
     """Those of the runs that are in a final state. own: the run that asks, given also while it is being cancelled."""
     states = (*sorted(TERMINAL_STATES), StateType.CANCELLING)
-    for run in _in_states(runs if own is None else (own, *runs), states, client, pause_seconds):
+    for run in _in_states(runs if own is None else (own, *runs), states, client, pause):
         if run.id == own or (run.state is not None and run.state.is_final()):
             yield run
 
@@ -72,30 +74,53 @@ def online(pool: str, client: SyncPrefectClient) -> list[str]:
     return [worker.name for worker in client.read_workers_for_work_pool(pool, worker_filter=there, limit=AT_ONCE)]
 
 
-def end_lost(runs: Sequence[UUID], pool: str, client: SyncPrefectClient, pause_seconds: float) -> None:
-    """Say of runs whose worker is gone that they are dead.
+def end_lost(runs: Sequence[UUID], pool: str, client: SyncPrefectClient, pause: Pause) -> list[FlowRun]:
+    """Say of runs whose worker is gone that they are dead. Returns those that somebody deleted, as crashed.
 
     One that died before its first heartbeat is nobody else's: silence is only heard from those who have spoken.
     """
-    taken = list(_in_states(runs, _TAKEN, client, pause_seconds))
+    deleted = [
+        FlowRun(id=run, flow_id=run, name=f"run {run}", state=Crashed(message="Somebody deleted it."))
+        for run in _deleted(runs, client, pause)
+    ]
+    taken = list(_in_states(runs, _TAKEN, client, pause))
     if not taken:
-        return
-    there = patiently(partial(online, pool, client), pause_seconds)
+        return deleted
+    there = patiently(partial(online, pool, client), pause)
     for run in taken:
         worker, since = run.labels.get(_WORKER), run.state.timestamp if run.state else datetime.now(UTC)
         if worker in there or (datetime.now(UTC) - since).total_seconds() < _LABELLED_SECONDS:
             continue
         log.warning("%s was taken by worker %s, which is gone", run.name, worker or "without a name")
         crashed: State[None] = Crashed(message=NO_HEARTBEAT)
-        patiently(partial(client.set_flow_run_state, run.id, crashed, force=True), pause_seconds)
+        patiently(partial(client.set_flow_run_state, run.id, crashed, force=True), pause)
+    return deleted
+
+
+def _deleted(runs: Sequence[UUID], client: SyncPrefectClient, pause: Pause) -> Iterator[UUID]:
+    """Runs that the server no longer has: it will never say that they have ended."""
+    for start in range(0, len(runs), AT_ONCE):
+        asked = runs[start : start + AT_ONCE]
+        chosen = FlowRunFilter(id=FlowRunFilterId(any_=list(asked)))
+        if patiently(partial(client.count_flow_runs, flow_run_filter=chosen), pause) < len(asked):
+            there = patiently(partial(client.read_flow_runs, flow_run_filter=chosen, limit=AT_ONCE), pause)
+            yield from set(asked) - {run.id for run in there}
+
+
+def cancel(runs: Iterable[UUID], why: str, client: SyncPrefectClient) -> None:
+    """Have runs cancelled, as far as the server can be told: one that is away is asked only once."""
+    with suppress(httpx.TransportError):
+        for run in runs:
+            with suppress(httpx.HTTPStatusError, PrefectException):
+                client.set_flow_run_state(run, Cancelling(message=why))
 
 
 def _in_states(
-    runs: Sequence[UUID], states: Sequence[StateType], client: SyncPrefectClient, pause_seconds: float
+    runs: Sequence[UUID], states: Sequence[StateType], client: SyncPrefectClient, pause: Pause
 ) -> Iterator[FlowRun]:
     for start in range(0, len(runs), AT_ONCE):
         chosen = FlowRunFilter(
             id=FlowRunFilterId(any_=list(runs[start : start + AT_ONCE])),
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))),
         )
-        yield from patiently(partial(client.read_flow_runs, flow_run_filter=chosen, limit=AT_ONCE), pause_seconds)
+        yield from patiently(partial(client.read_flow_runs, flow_run_filter=chosen, limit=AT_ONCE), pause)

@@ -28,7 +28,7 @@ from s2v_model.puppet.hands import HandFinder
 from s2v_model.puppet.judge import Verdict, judge
 from s2v_model.puppet.landmarks import MODEL_FILES as FACE_MODELS
 from s2v_model.puppet.landmarks import FaceFinder
-from tasks.domain.errors import EngineMissing
+from tasks.domain.errors import EngineMissing, SettingsError
 from tasks.domain.options import EngineId, InputOptions
 from tasks.engines import model_files
 from tasks.engines.aligners import Aligner
@@ -66,6 +66,10 @@ class Wiring:
         Raises SettingsError for wrong credentials, bucket, clock or address; StoreError for a store away or full.
         """
         self.store.check(write=True)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Clear what dead runs left, here and in the store, and what of this machine's copies is too much."""
         self.workspace.tidy()
         remove_stale_scratch(self.scratch.parent)
 
@@ -265,11 +269,18 @@ class Wiring:
 
     @cached_property
     def scratch(self) -> Path:
-        """A folder of this process for work in progress."""
+        """A folder of this process for work in progress. Raises SettingsError where none can be made."""
         parent = Path(self.settings.scratch).expanduser() if self.settings.scratch else None
-        if parent is not None:
-            parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=parent))
+        try:
+            if parent is not None:
+                parent.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=parent))
+        except OSError as error:
+            message = f"no folder for work in progress can be made ({error.strerror or error})."
+            where = str(parent) if parent else "the system's folder for temporary files"
+            raise SettingsError(
+                message, where=where, remedy="Make room there, or correct the setting scratch."
+            ) from error
 
     def close(self) -> None:
         """Remove the work in progress of this process."""

@@ -52,10 +52,14 @@ def run_worker(pool: str) -> int:
 def serve(settings: Settings, *, host: str, port: int) -> int:
     """A server, what it has to know of Troupe, and a worker for each pool, until it is stopped."""
     url = f"http://{host}:{port}/api"
+    _heed_termination()
     processes = [_prefect(["server", "start", "--host", host, "--port", str(port)], inherited(**SERVER_ENVIRONMENT))]
     try:
         _await_server(url, processes[0])
-        subprocess.run([sys.executable, "-m", "infra.deployments"], env=_environment(url), check=True)
+        told = subprocess.run([sys.executable, "-m", "infra.deployments"], env=_environment(url), check=False)
+        if told.returncode:  # it has said why
+            _stop(processes)
+            return told.returncode
         processes += [_worker(pool, url) for pool in sorted({"cpu", settings.batch.pool, *settings.pools.values()})]
         if settings.metrics.port:
             processes.append(_started([sys.executable, "-m", "flows.cli", "metrics"], _environment(url)))
@@ -98,11 +102,7 @@ def _await_server(url: str, process: "subprocess.Popen[bytes]") -> None:
 
 def _attend(processes: Sequence["subprocess.Popen[bytes]"]) -> int:
     """Until one ends, or this process is told to; then all end."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
+    _heed_termination()
     try:
         while all(process.poll() is None for process in processes):
             time.sleep(0.5)
@@ -111,6 +111,15 @@ def _attend(processes: Sequence["subprocess.Popen[bytes]"]) -> int:
     finally:
         _stop(processes)
     return max((process.returncode for process in processes), default=0)
+
+
+def _heed_termination() -> None:
+    """Be ended by SIGTERM as by Ctrl-C: what was started lives in sessions of its own, and would go on."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:

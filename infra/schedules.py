@@ -85,7 +85,7 @@ def _document(file: Path) -> Any:
     except OSError as error:
         said = f"it cannot be read: {error.strerror}."
         raise SettingsError(said, where=str(file), remedy="Correct production.schedules.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a day such as 2026-99-99 is a ValueError
         raise SettingsError("it is no YAML.", where=str(file), remedy="Mend the file.") from error
 
 

@@ -5,7 +5,8 @@ the index that `read_index` and `write_index` keep in the store. Opens no addres
 media/fetch.py.
 
 An item is known by its GUID, or by its recording's address without the query (feeds change GUIDs, and hosts sign
-addresses anew); a recording that was made before under another name is known by its content once it is here.
+addresses anew), unless the feed tells its recordings apart by the query alone; a recording that was made before under
+another name is known by its content once it is here.
 """
 
 import json
@@ -46,11 +47,6 @@ class Index:
     contents: tuple[str, ...] = ()
     """SHA-256 of what was made."""
 
-    @property
-    def is_new(self) -> bool:
-        """Whether the feed has never been seen."""
-        return not self.guids
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFiles:
@@ -66,14 +62,36 @@ class ItemFiles:
 def new_items(items: Sequence[FeedItem], index: Index) -> tuple[FeedItem, ...]:
     """Items that nobody has settled, in the feed's order; of several with one GUID or recording, the first."""
     guids, recordings = set(index.guids), set(index.recordings)
+    asked = _told_by_query(items)
     found = []
     for item in items:
         guid, recording = name_of(item.guid), recording_name(item)
+        if recording in asked:
+            recording = name_of(item.enclosure.address.partition("#")[0])
         if guid not in guids and recording not in recordings:
             found.append(item)
         guids.add(guid)
         recordings.add(recording)
     return tuple(found)
+
+
+def _told_by_query(items: Iterable[FeedItem]) -> set[str]:
+    """Names of addresses that several GUIDs share but for the query: there it names the recording."""
+    guids: dict[str, set[str]] = {}
+    addresses: dict[str, set[str]] = {}
+    for item in items:
+        name = recording_name(item)
+        guids.setdefault(name, set()).add(item.guid)
+        addresses.setdefault(name, set()).add(item.enclosure.address.partition("#")[0])
+    return {name for name in guids if len(guids[name]) > 1 and len(addresses[name]) > 1}
+
+
+def newest_first(items: Sequence[FeedItem]) -> list[FeedItem]:
+    """By their dates, where each has one; else in the feed's order, which is that by custom."""
+    dated = [(item.published, item) for item in items if item.published is not None]
+    if len(dated) < len(items):
+        return list(items)
+    return [item for _, item in sorted(dated, key=lambda each: each[0], reverse=True)]
 
 
 def recording_name(item: FeedItem) -> str:
@@ -95,11 +113,11 @@ def _with(known: tuple[str, ...], name: str) -> tuple[str, ...]:
     return known if name in known else (*known, name)[-MAX_KNOWN:]
 
 
-def read_index(store: Store, feed: str) -> Index:
-    """What is known of a feed. Raises StoreError for an index that is damaged."""
+def read_index(store: Store, feed: str) -> Index | None:
+    """What is known of a feed, None where it was never seen. Raises StoreError for an index that is damaged."""
     content = store.read(_key(feed))
     if content is None:
-        return Index()
+        return None
     try:
         fields = json.loads(content)
         fields.pop("schema")

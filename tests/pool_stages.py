@@ -7,6 +7,7 @@ from pathlib import Path
 
 from s2v_model.contract import Watch
 from tasks.domain.errors import EngineError
+from tasks.engines.workspace import Workspace
 
 
 def double(value: int) -> int:
@@ -23,6 +24,18 @@ def die(value: int) -> int:
     """A process that is killed, as for lack of memory."""
     os.kill(os.getpid(), signal.SIGKILL)
     return value
+
+
+def die_at_start(*given: object) -> None:
+    """A process that is killed before it has begun."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave_a_file(value: int, *, workspace: Workspace) -> str:
+    """Work in progress that nobody takes away; where it lies."""
+    path = workspace.new(".mp4")
+    path.write_bytes(b"x" * value)
+    return str(path)
 
 
 def wait_long(marker: str, *, watch: Watch) -> None:

@@ -70,6 +70,7 @@ class Workspace:
         """Where a stage may write a file, with `extension` (".mp4"); there is none yet."""
         try:
             self._made.mkdir(parents=True, exist_ok=True)
+            os.utime(self._made.parent)  # in use: a process may keep its folder for weeks
         except OSError as error:
             raise StoreError(f"the scratch folder {self._made} cannot be made ({error.strerror or error}).") from error
         return self._made / f"{uuid.uuid4().hex}{_checked_extension(extension)}"

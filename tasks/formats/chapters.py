@@ -4,7 +4,6 @@ In: the bytes of the file. Out: chapters in order of time. Does not know how lon
 Source: Podcast Namespace, "JSON Chapters Format", version 1.2.0.
 """
 
-import json
 import math
 from fractions import Fraction
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from tasks.domain.errors import EpisodeError
 from tasks.domain.speech import Chapter
 from tasks.domain.timing import seconds
-from tasks.formats.text import read_text
+from tasks.formats.text import parse_json, read_text
 
 MAX_CHAPTERS = 1_000
 MAX_TITLE_CHARACTERS = 200
@@ -26,7 +25,7 @@ def read_chapters(content: bytes, *, name: str) -> tuple[Chapter, ...]:
     """
     text = read_text(content, name=name, error=EpisodeError).text
     try:
-        document = json.loads(text)
+        document = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise EpisodeError("this is not JSON.", where=name, remedy=_REMEDY) from error
     entries = document.get("chapters") if isinstance(document, dict) else None

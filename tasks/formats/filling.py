@@ -68,8 +68,7 @@ def fill(row: Row, template: Plain, brand: Plain, *, where: str) -> Plain:
     made: Plain = _filled(_laid_over(template, brand), row, where)
     made |= {key: row.cell(key) for key in TOP if row.cell(key)}
     made["id"] = row.id
-    if any(row.cell(key) for key in RENDER):
-        made["render"] = {**(made.get("render") or {}), **{key: row.cell(key) for key in RENDER if row.cell(key)}}
+    render_with(made, {key: row.cell(key) for key in RENDER if row.cell(key)})
     if row.cell("script") and row.cell("text"):
         message = "the row has both a script (a file) and a text (the script itself)."
         raise EpisodeError(message, where=where, remedy="Keep one of them.")
@@ -80,6 +79,13 @@ def fill(row: Row, template: Plain, brand: Plain, *, where: str) -> Plain:
     if row.cell("outputs"):
         made["outputs"] = _outputs(_words(row.cell("outputs")), made.get("outputs"))
     return made
+
+
+def render_with(episode: Plain, chosen: Plain) -> None:
+    """Lay options over an episode's own; what is no mapping is left to the reader of episodes, who says so."""
+    render = episode.get("render")
+    if chosen and isinstance(render, dict | None):
+        episode["render"] = {**(render or {}), **chosen}
 
 
 def as_document(episode: Plain) -> str:

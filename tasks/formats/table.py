@@ -6,17 +6,16 @@ Opens nothing that a row names, and does not know what a template asks for.
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from tasks.domain.batch import Row
 from tasks.domain.errors import EpisodeError
 from tasks.formats.findings import Findings, shown
-from tasks.formats.text import CleanText, read_text
+from tasks.formats.text import CleanText, parse_json, read_text
 
 MAX_BYTES = 64 * 2**20
 MAX_ROWS = 10_000
@@ -25,6 +24,7 @@ MAX_CELL_CHARACTERS = 100_000
 PRIORITIES = {"low": 25, "normal": 50, "high": 75}
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _PRIORITY_REMEDY = "Write 0 to 100, or low, normal, high."
+_END_OF_DAY = time(23, 59, 59)
 _DEADLINE_REMEDY = "Write 2026-05-31 or 2026-05-31T18:00+02:00."
 
 _Line = tuple[int, tuple[tuple[str, str], ...]]
@@ -119,7 +119,7 @@ def _json_lines(clean: CleanText, name: str, findings: Findings) -> tuple[tuple[
 
 def _object(text: str, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise EpisodeError("this line is no JSON.", where=where, remedy="Write one object in each line.") from error
     if not isinstance(value, dict):
@@ -201,9 +201,10 @@ def _deadline(written: str, where: str, findings: Findings) -> str | None:
     if not written:
         return None
     try:
-        moment = datetime.fromisoformat(written)
-        if len(written) == len("2026-05-31"):
-            moment = moment.replace(hour=23, minute=59, second=59)
+        try:
+            moment = datetime.combine(date.fromisoformat(written), _END_OF_DAY)
+        except ValueError:
+            moment = datetime.fromisoformat(written)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
     except (ValueError, OverflowError):
         findings.add(f"the deadline is {shown(written)}, no date.", where=where, remedy=_DEADLINE_REMEDY)

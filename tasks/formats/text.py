@@ -4,9 +4,11 @@ In: the bytes of a file that a person wrote. Out: text in Unicode NFC with plain
 and warnings about what was mended. Knows encodings and limits; does not know what the text means.
 """
 
+import json
 import re
 import unicodedata
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 from tasks.domain.errors import InputError, ScriptError
 
@@ -173,3 +175,18 @@ def _without_controls(text: str, name: str, error: type[InputError]) -> tuple[st
         warnings.append(f"{name}: characters that override the direction of writing were removed.")
     text = _SURROGATES.sub("\ufffd", _CONTROL.sub("", text))
     return text, warnings
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text. Raises ValueError, RecursionError; also where no file could hold what is in it.
+
+    Python takes NaN for a number, and an escape that is half of a UTF-16 pair for a character.
+    """
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is no number")
+
+    value = json.loads(text, parse_constant=refuse)
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode()
+    return value

@@ -5,11 +5,10 @@ said ("[Music]") is left out. Does not know the recording, so it cannot say whet
 Source: Podcasting 2.0, transcripts/transcripts.md.
 """
 
-import json
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, NoReturn
+from typing import Any
 
 from tasks.domain.errors import ScriptError
 from tasks.domain.speech import CaptionCue, Transcript
@@ -18,7 +17,7 @@ from tasks.formats.cues import TimedText, is_cues, read_cues
 from tasks.formats.findings import shown
 from tasks.formats.labels import Labelled, labelled, speaking, tidy
 from tasks.formats.languages import language_tag
-from tasks.formats.text import CleanText, read_text
+from tasks.formats.text import CleanText, parse_json, read_text
 from tasks.formats.words import join, read_words
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -131,12 +130,8 @@ def _with_rest(found: Labelled, rest: str) -> Labelled:
 
 def _from_json(clean: CleanText, name: str) -> Iterator[_Timed]:
     """The segments of podcast JSON. `start`, `end` and `text`, as transcribers write them, are read too."""
-
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is no number")
-
     try:
-        whole = json.loads(clean.text, parse_constant=refuse)
+        whole = parse_json(clean.text)
     except (ValueError, RecursionError) as error:
         raise ScriptError("this is no JSON.", where=name, remedy="Export the transcript again.") from error
     segments = whole.get("segments") if isinstance(whole, dict) else whole

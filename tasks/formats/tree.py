@@ -116,6 +116,7 @@ class _Builder:
         if isinstance(source, yaml.SequenceNode):
             return Node(kind="list", where=where, items=tuple(self.node(item, depth + 1) for item in source.value))
         kind = "null" if source.tag.endswith(":null") else "text"
+        self._check_text(str(source.value), where)
         return Node(kind=kind, where=where, text=str(source.value))
 
     def _check_tag(self, source: yaml.Node, where: str) -> None:
@@ -123,6 +124,14 @@ class _Builder:
         fitting = _PLAIN_TAGS if isinstance(source, yaml.ScalarNode) else ("map", "seq")
         if tag not in fitting:
             raise self.findings.kind(f"the tag {shown(tag)} is not allowed here.", where=where, remedy="Remove it.")
+
+    def _check_text(self, text: str, where: str) -> None:
+        """YAML's escapes can write half of a UTF-16 pair, which no file can hold."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            what = f"{shown(text[error.start])} is no character."
+            raise self.findings.kind(what, where=where, remedy="Write the character itself.") from error
 
     def _entries(self, source: yaml.MappingNode, depth: int) -> tuple[tuple[str, Node, str], ...]:
         entries: dict[str, tuple[str, Node, str]] = {}
@@ -132,6 +141,7 @@ class _Builder:
                 self.findings.add("a key must be a short word.", where=where, remedy="Quote it or shorten it.")
                 continue
             key = str(key_node.value)
+            self._check_text(key, where)
             if key in entries:
                 self.findings.add(
                     f"the key {shown(key)} is given twice.",

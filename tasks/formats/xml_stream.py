@@ -19,6 +19,10 @@ MAX_CHILDREN = 5_000
 """Of one kept element; what follows is dropped."""
 
 
+# XML allows these, and means nothing by them: who wrote &#146; meant an apostrophe of Windows-1252 (HTML, 13.2.5.5).
+_CONTROLS = {code: bytes((code,)).decode("cp1252", errors="ignore") or " " for code in range(0x80, 0xA0)} | {0x7F: " "}
+
+
 @dataclass(slots=True)
 class Element:
     """A tag ("{namespace}name"), its attributes, text and children."""
@@ -31,8 +35,8 @@ class Element:
 
     @property
     def text(self) -> str:
-        """Its own text, white space as one blank."""
-        return " ".join("".join(self.parts).split())
+        """Its own text without control characters, white space as one blank."""
+        return " ".join("".join(self.parts).translate(_CONTROLS).split())
 
     def all(self, *tags: str) -> list["Element"]:
         """Children with one of these tags, in order."""

@@ -158,7 +158,7 @@ def fetch_changed(
         with fetching.reply(url) as (reply, last):
             if reply.status == _UNCHANGED:
                 return None, since
-            said = Validators(etag=_header(reply, b"etag")[:1000], modified=_header(reply, b"last-modified")[:100])
+            said = Validators(etag=_validator(reply, b"etag", 1000), modified=_validator(reply, b"last-modified", 100))
             num_bytes = fetching.save(reply, last, part)
             media_type = _header(reply, b"content-type").partition(";")[0].strip().lower()
         os.replace(part, target)
@@ -207,9 +207,9 @@ class _Fetching:
             "Accept-Encoding": "identity",
         }
         if self._since.etag:
-            headers["If-None-Match"] = self._since.etag
+            headers["If-None-Match"] = self._since.etag.encode("latin-1")  # any octet may stand in it
         if self._since.modified:
-            headers["If-Modified-Since"] = self._since.modified
+            headers["If-Modified-Since"] = self._since.modified.encode("latin-1")
         text = str(url)
         try:
             with pool.stream(
@@ -259,11 +259,12 @@ class _Fetching:
 def _checked(url: str) -> httpx.URL:
     try:
         parts = httpx.URL(url)
+        has_host = bool(parts.host)  # which is decoded only here
     except (httpx.InvalidURL, ValueError, UnicodeError) as error:
         raise _refusal(url, "it is no valid address.", "Write it as https://host/path.") from error
     if parts.scheme not in ("http", "https"):
         raise _refusal(url, f"addresses of the kind {shown(parts.scheme)} are not read.", "Use http or https.")
-    if not parts.host:
+    if not has_host:
         raise _refusal(url, "it names no host.", "Write it as https://host/path.")
     if parts.userinfo:
         raise _refusal(url, "it holds a user name or a password.", "Download the file yourself.")
@@ -295,6 +296,12 @@ def _header(answer: Any, name: bytes) -> str:
         if key.lower() == name:
             return str(value.decode("latin-1"))
     return ""
+
+
+def _validator(answer: Any, name: bytes, most: int) -> str:
+    """A header to be sent back as it came; "" for none, and for one so long that only a part would be kept."""
+    said = _header(answer, name)
+    return said if len(said) <= most else ""
 
 
 def _reason(error: Exception) -> str:

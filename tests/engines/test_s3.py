@@ -97,6 +97,14 @@ class TestSentences:
                 with pytest.raises(StoreError, match=rf"failed \({code}\)"):
                     call()
 
+    @pytest.mark.parametrize(("status", "kind"), [(503, "text/html"), (502, ""), (429, "application/json")])
+    def test_a_proxy_before_a_busy_service_is_no_wrong_setting(self, status: int, kind: str) -> None:
+        """Its page is no XML, and will be gone in a minute."""
+        with answering(status, kind, b"<html>try later") as endpoint:
+            store = load_s3("s3://videos/p", {"endpoint": endpoint, **KEYS, **FAST})
+            with pytest.raises(StoreError, match=rf"failed \(HTTP {status}\)"):
+                store.check()
+
     def test_a_full_service_says_so(self) -> None:
         """A quota that is used up is told as such."""
         with answering(403, "application/xml", s3_error("QuotaExceeded")) as endpoint:

@@ -139,6 +139,14 @@ class TestAssets:
         assert made(workspace, b"some film") == asset
         assert workspace.path(asset).read_bytes() == b"some film"
 
+    def test_a_scratch_folder_in_use_stays_young(self, workspace: Workspace, tmp_path: Path) -> None:
+        """A process that keeps its folder for days does not lose it to whoever clears what dead ones left."""
+        workspace.new(".mp4")
+        os.utime(tmp_path / "scratch", (0, 0))
+        workspace.new(".mp4")
+
+        assert (tmp_path / "scratch").stat().st_mtime > 0
+
     def test_a_scratch_folder_that_cannot_be_made_is_told(self, store: Store, tmp_path: Path) -> None:
         """A file in the way of the scratch folder is a StoreError."""
         (tmp_path / "scratch").write_bytes(b"")

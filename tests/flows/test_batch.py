@@ -17,7 +17,7 @@ from flows import direct
 from flows.batch import Rows, as_csv, produce_order, run_batch, summary, summary_key
 from flows.cli import main
 from flows.commands import _Told
-from flows.orders import Batch, read_orders
+from flows.orders import Batch, open_order, read_orders
 from flows.settings import Settings
 from flows.wiring import Wiring
 from s2v_model.contract import Chunks, RenderError, Stopped, Take, UInt8Array, Watch
@@ -97,6 +97,17 @@ def test_an_order_opens_as_the_episode_it_says(tmp_path: Path) -> None:
     assert "Welcome, Ada." in order.document
 
 
+@pytest.mark.parametrize(("column", "quality"), [("quality", None), ("name", "final")])
+def test_a_template_without_sense_is_told_by_the_row(tmp_path: Path, column: str, quality: str | None) -> None:
+    """Options of the row, or of the command line, cannot be laid over what is no mapping."""
+    (tmp_path / "t.yaml").write_text(f"{TEMPLATE}render: words\n")
+    (tmp_path / "table.csv").write_text("id,name,quality\na,Ada,draft\n" if column == "quality" else "id,name\na,Ada\n")
+    batch = read_orders(str(tmp_path / "table.csv"), str(tmp_path / "t.yaml"), quality, Settings())
+
+    with pytest.raises(EpisodeError, match="line 2 \\(a\\): render must be a mapping"):
+        open_order(batch.orders[0])
+
+
 def test_no_more_rows_run_at_once_than_allowed() -> None:
     """Concurrency is bounded, and the outcomes are in the table's order."""
     lock, now, most = threading.Lock(), 0, 0
@@ -149,6 +160,29 @@ def test_an_interrupted_batch_leaves_a_summary() -> None:
     rows = list(csv.DictReader(io.StringIO((store.read(summary_key(batch)) or b"").decode())))
 
     assert [row["state"] for row in rows] == ["done", "done", "waiting", "waiting", "waiting"]
+
+
+def test_rows_go_on_while_the_summary_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is away for a moment costs a summary that is renewed later, and no row."""
+    monkeypatch.setattr("flows.batch.SUMMARY_EVERY_SECONDS", 0.0)
+    store, batch = MemoryStore(), many(4)
+    store.fail_at = 1
+    outcomes = run_batch(batch, done, at_once=1, store=store, told=ignored)
+
+    assert [outcome.state for outcome in outcomes] == ["done"] * 4
+    assert store.read(summary_key(batch)) is not None
+
+
+def test_what_ends_a_batch_is_told_though_the_store_is_away() -> None:
+    """The summary that cannot be written hides nothing."""
+    store, batch = MemoryStore(), many(2)
+    store.fail_at = 1
+
+    def submit(order: Order) -> Outcome:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        run_batch(batch, submit, at_once=1, store=store, told=ignored)
 
 
 class Poisoned(FlatRenderer):
@@ -292,6 +326,22 @@ def test_a_worker_that_dies_costs_no_other_row(monkeypatch: pytest.MonkeyPatch) 
     assert [outcome.state for outcome in outcomes] == ["done", "done", "failed", "done"]
     assert outcomes[2].error == "a render process died"
     assert sorted(Fragile.made) == [("draft", 1), ("draft", 1), ("draft", 3), ("final", 1)]
+
+
+def test_a_row_that_is_about_to_begin_hinders_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks for the workers of another quality while those that are there are ended."""
+
+    class Slow(Fragile):
+        def close(self, *, stop: bool = False) -> None:
+            rows._pool("final")
+
+    monkeypatch.setattr("flows.batch.Pool", Slow)
+    rows = Rows(Settings(), 1)
+    rows._pool("draft")
+    rows.close(stop=True)
+
+    with pytest.raises(Stopped):
+        rows(many(1).orders[0])
 
 
 def troupe(*arguments: str) -> int:

@@ -81,6 +81,23 @@ def test_a_missing_file_is_named(name: str, tmp_path: Path, capsys: pytest.Captu
         assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["a.txt", "a.xml", "a"])
+def test_a_file_that_may_not_be_read_is_named(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every kind, and where its content would say the kind: exit 2."""
+    path = write(tmp_path, "ANNA: Hi.", name)
+
+    def closed(*_: object, **more: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", closed)
+    monkeypatch.setattr("os.access", lambda *_: False)
+
+    assert run("check", path) == 2
+    assert "may not be read" in capsys.readouterr().err
+
+
 def test_missing_portraits_are_all_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every member of the cast is judged, not only the first who is wrong."""
     path = write(tmp_path, GOOD)
@@ -109,7 +126,13 @@ def test_a_script_reads_as_it_is_written(tmp_path: Path, capsys: pytest.CaptureF
     assert [item["speaker"] for item in report["items"]] == ["ANNA", "BEN"]
 
 
-@pytest.mark.parametrize("setting", ["TROUPE_WORKERS=many", "TROUPE_NONSENSE__X=1", "TROUPE_STORE=ftp://x"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("TROUPE_WORKERS=many", "TROUPE_NONSENSE__X=1", "TROUPE_STORE=ftp://x", "TROUPE_POOLS=gpu"),
+        *("TROUPE_NETWORK__ALLOW=10.0.0.1", "TROUPE_SCRATCH=/proc/none"),
+    ],
+)
 def test_a_wrong_setting_is_named(
     setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,6 +154,17 @@ def test_a_settings_file_with_an_unknown_key_is_refused(
 
     assert run("check", write(tmp_path, "ANNA: Hi.\n", "a.txt")) == 2
     assert "engines.draught" in capsys.readouterr().err
+
+
+def test_a_settings_file_that_is_no_text_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TOML is UTF-8."""
+    (tmp_path / "mine.toml").write_bytes(b'store = "file:\xff"')
+    monkeypatch.setenv("TROUPE_SETTINGS", str(tmp_path / "mine.toml"))
+
+    assert run("check", write(tmp_path, "ANNA: Hi.\n", "a.txt")) == 2
+    assert "mine.toml: 'utf-8' codec" in capsys.readouterr().err
 
 
 def test_doctor_says_what_can_run(capsys: pytest.CaptureFixture[str]) -> None:

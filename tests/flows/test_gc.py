@@ -42,6 +42,17 @@ def test_nothing_goes_until_it_is_told_to(capsys: pytest.CaptureFixture[str], tm
     assert (old.exists(), young.exists(), again["objects"]) == (False, True, 0)
 
 
+@pytest.mark.parametrize("days", ["3651", "1000000", "9" * 30])
+def test_a_grace_period_beyond_all_times_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, days: str
+) -> None:
+    """No calendar goes back so far: exit code 2, and what is allowed."""
+    code, _, error = troupe(capsys, "gc", "--store", f"file:{tmp_path}", "--grace", days)
+
+    assert code == 2
+    assert "3650" in error
+
+
 def test_a_grace_period_that_endangers_runs_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Exit code 2, and what is allowed."""
     code, _, error = troupe(capsys, "gc", "--store", f"file:{tmp_path}", "--grace", "1")

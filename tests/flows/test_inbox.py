@@ -67,6 +67,28 @@ def test_a_file_that_is_wrong_is_told_and_the_others_are_made(tmp_path: Path) ->
     assert visits == [["wrong", "done"], ["wrong"], ["wrong"], []]
 
 
+def test_what_cannot_be_read_keeps_no_other_file_waiting(tmp_path: Path) -> None:
+    """A file that is too large, a link to itself, one to nothing, a name that is no text: the others are made."""
+    settings, box, studio = Settings(store=f"file:{tmp_path}/store"), tmp_path / "box", Studio()
+    drop(box, "large.yaml", f"schema: episode/1\n#{'x' * (4 << 20)}")
+    drop(box, os.fsdecode(b"\xff.yaml"), EPISODE % "unnamed")
+    (box / "loop.yaml").symlink_to("loop.yaml")
+    (box / "none.yaml").symlink_to("gone")
+    drop(box, "z.yaml", EPISODE % "good")
+
+    assert [entry.episode for entry in visit_inbox("box", str(box), settings, studio)] == ["good"]
+
+
+def test_an_object_that_is_too_large_keeps_no_other_waiting(tmp_path: Path) -> None:
+    """In a bucket, its size is known before it is read."""
+    store = MemoryStore()
+    store.write("a.yaml", b"schema: episode/1" + b" " * (4 << 20), "")
+    store.write("b.yaml", (EPISODE % "one").encode(), "")
+    store.objects = {key: (content, at.replace(year=2020)) for key, (content, at) in store.objects.items()}
+
+    assert [dropped.name for dropped in Bucket(store, tmp_path, Settings()).files()] == ["b.yaml"]
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     """In a sentence."""
     with pytest.raises(EpisodeError, match="no such folder"):

@@ -61,6 +61,26 @@ def test_a_dead_worker_is_an_error_and_is_replaced(pool: Pool) -> None:
     assert pool.call(pool_stages.double, (4,))[0] == 8
 
 
+def test_a_worker_that_dies_while_it_starts_is_the_same_error(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory may run out with the first order, too."""
+    with monkeypatch.context() as patched:
+        patched.setattr("flows.pool._begin", pool_stages.die_at_start)
+        with pytest.raises(EngineError, match="render process died"):
+            pool.call(pool_stages.double, (4,))
+
+    assert pool.call(pool_stages.double, (4,))[0] == 8
+
+
+def test_workers_that_are_no_longer_needed_leave_no_files(tmp_path: Path) -> None:
+    """A run that went well clears its work in progress like one that was stopped."""
+    pool = Pool(Settings(store=f"file:{tmp_path}/store", scratch=str(tmp_path / "scratch")), "draft", 1)
+    left = Path(pool.call(pool_stages.leave_a_file, (4,))[0])
+    assert left.exists()
+    pool.close()
+
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
 @pytest.mark.parametrize("stage", [pool_stages.wait_long, pool_stages.hang])
 def test_a_stop_ends_workers_within_three_seconds(pool: Pool, tmp_path: Path, stage: Callable[..., None]) -> None:
     """Work that looks at the flag and work that does not both end."""

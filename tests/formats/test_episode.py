@@ -162,6 +162,7 @@ def test_a_fault_names_file_line_column_and_remedy(old: str, new: str, sentence:
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
+        ('title: "half \\ud800"', "'\\ud800' is no character. Write the character itself."),
         ("render: {seed: -1}", "render.seed is '-1'. Write a whole number from 0 to 9,223,372,036,854,775,807."),
         ("render: {quality: best}", "render.quality is 'best'. Allowed: draft, final."),
         ("outputs: [{aspect: '16:9'}, {aspect: '16:9', height: 360}]", "there are two outputs of 16:9, which would be one file. Keep one."),

@@ -41,6 +41,8 @@ def test_json_lines_say_the_same_as_csv() -> None:
     [
         ("", "", (50, None)),
         ("high", "2026-05-31", (75, "2026-05-31T23:59:59+00:00")),
+        ("", "20260531", (50, "2026-05-31T23:59:59+00:00")),
+        ("", "2026W227", (50, "2026-05-31T23:59:59+00:00")),
         ("0", "2026-05-31T18:00+02:00", (0, "2026-05-31T16:00:00+00:00")),
         ("100", "2026-05-31T18:00", (100, "2026-05-31T18:00:00+00:00")),
     ],
@@ -74,6 +76,7 @@ def test_ten_thousand_rows_are_allowed_and_no_more() -> None:
         ("id,priority\na,101\n", "the priority is '101'"),
         ("id,deadline\na,tomorrow\n", "the deadline is 'tomorrow'"),
         ('{"id": "a"\n', "no JSON"),
+        ('{"id": "a", "title": "\\udfff"}\n', "no JSON"),
         ('{"id": "a"}\n[1]\n', "no JSON object"),
         ('{"id": {"x": 1}}\n', "no text, number or list"),
         ('{"id": "a", "ID": "b"}\n', "stands twice"),

@@ -90,6 +90,7 @@ def test_cues_that_run_backward_are_left_out() -> None:
         ('{"a": 1}', "a.json", "the JSON has no list 'segments'."),
         ('{"segments": [3]}', "a.json", "a.json, segment 1: the segment is '3'."),
         ('{"segments": [{"body": "x"}]}', "a.json", "segment 1: startTime is 'None'."),
+        ('{"segments": [{"startTime": 0, "endTime": 1, "body": "\\ud800"}]}', "a.json", "this is no JSON"),
         ('{"segments": [{"startTime": NaN, "endTime": 1, "body": "x"}]}', "a.json", "this is no JSON"),
         ('{"segments": [{"startTime": -1, "endTime": 1, "body": "x"}]}', "a.json", "startTime is '-1'."),
         ('{"segments": [{"startTime": 1e99, "endTime": 1, "body": "x"}]}', "a.json", "startTime is '1e+99'."),

@@ -235,6 +235,7 @@ def test_the_judged_address_is_the_connected_one(server: str, tmp_path: Path, mo
         ("http:///x", "names no host"),
         ("http://user:SECRET@example.org/x", "user name or a password"),
         ("http://[::1/x", "no valid address"),
+        ("http://xn--/x", "no valid address"),
     ],
 )
 def test_odd_addresses_are_refused_unconnected(tmp_path: Path, url: str, reason: str) -> None:

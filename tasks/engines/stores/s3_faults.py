@@ -94,8 +94,10 @@ def explain(error: Exception, endpoint: str, bucket: str) -> Fault:
         return _explain_code(error.code, endpoint, bucket)
     if isinstance(error, ServerError):
         return _busy(endpoint, f"HTTP {error.status_code}")
-    if isinstance(error, RefusedError) and (error.status >= 500 or error.status == 429):
-        return _busy(endpoint, f"HTTP {error.status}")
+    if isinstance(error, RefusedError | InvalidResponseError):
+        status = error.status if isinstance(error, RefusedError) else _answer_of(error)[0]
+        if status >= 500 or status == 429:  # a proxy's page before a service that is away
+            return _busy(endpoint, f"HTTP {status}")
     if isinstance(error, InvalidResponseError | RefusedError | ElementTree.ParseError | ValueError):
         return Fault(
             message=f"server at {endpoint} does not answer as an S3 service does ({_told(error)}).",
@@ -160,6 +162,11 @@ def _told(error: Exception) -> str:
         return f"HTTP {error.status}, {error.content_type or 'no content type'}"
     if not isinstance(error, InvalidResponseError):
         return "no XML that it would send"
-    # `InvalidResponseError` keeps these to itself; its text carries the page's whole body.
-    status, content_type = error.__reduce__()[1][:2]
+    status, content_type = _answer_of(error)
     return f"HTTP {status}, {content_type or 'no content type'}"
+
+
+def _answer_of(error: InvalidResponseError) -> tuple[int, str | None]:
+    """Status and content type, which it keeps to itself; its text carries the page's whole body."""
+    status, content_type = error.__reduce__()[1][:2]
+    return int(status), content_type
