@@ -4,6 +4,7 @@ Prefect reads its settings once, when it is imported: what its processes are giv
 """
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -52,6 +53,7 @@ def run_worker(pool: str) -> int:
 def serve(settings: Settings, *, host: str, port: int) -> int:
     """A server, what it has to know of Troupe, and a worker for each pool, until it is stopped."""
     url = f"http://{host}:{port}/api"
+    _check_port(host, port)
     _heed_termination()
     processes = [_prefect(["server", "start", "--host", host, "--port", str(port)], inherited(**SERVER_ENVIRONMENT))]
     try:
@@ -68,6 +70,14 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
         raise
     sys.stderr.write(f"Prefect's control room: http://{host}:{port}\n")
     return _attend(processes)
+
+
+def _check_port(host: str, port: int) -> None:
+    """Raises SettingsError where somebody listens: that server would answer for ours, and be given our flows."""
+    with suppress(OSError), socket.create_connection((host, port), timeout=5):
+        raise SettingsError(
+            f"port {port} of {host} is taken.", remedy="Stop what runs there, or name another: `troupe serve --port`."
+        )
 
 
 def _environment(url: str) -> dict[str, str]:

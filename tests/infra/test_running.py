@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 from flows.settings import Settings
 from infra import running
+from tasks.domain.errors import SettingsError
 
 
 @pytest.fixture
@@ -51,3 +53,14 @@ def test_it_can_be_ended_while_it_starts(started: list["subprocess.Popen[bytes]"
         running.serve(Settings(), host="127.0.0.1", port=1)
 
     assert [process.poll() is not None for process in started] == [True]
+
+
+def test_a_port_that_is_taken_is_told(started: list["subprocess.Popen[bytes]"]) -> None:
+    """Before anything is started: another server there would answer, and be given our flows."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as other,
+        pytest.raises(SettingsError, match=r"port \d+ of .* is taken"),
+    ):
+        running.serve(Settings(), host="127.0.0.1", port=other.getsockname()[1])
+
+    assert started == []
