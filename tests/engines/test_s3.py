@@ -219,6 +219,7 @@ class TestSecrets:
     def test_no_secret_in_errors_and_logs(self, caplog: pytest.LogCaptureFixture) -> None:
         """Neither sentences, nor tracebacks, nor logs at their most talkative hold the secret key or a signature."""
         caplog.set_level(logging.DEBUG)
+        caplog.set_level(logging.DEBUG, "urllib3")  # a run of the command leaves it quieter
         told = ""
         with answering(403, "application/xml", s3_error("SignatureDoesNotMatch")) as endpoint:
             for place in (endpoint, f"http://127.0.0.1:{free_ports()}", endpoint.replace("http", "https")):
