@@ -86,8 +86,9 @@ def build_rig(rgb: UInt8Array, points: FloatArray, segmenter: Segmenter) -> Rig:
     face_grid, anchors = _face_grid(shape, width, height)
     eyes = measure_eyes(rgb, shape)
     upper_fields, lower_fields = _fields(shape, face_grid, anchors, upper_points, lower_points)
+    brows_go = np.float32(1 - _BEHIND_GLASSES * wears_glasses(rgb, shape))
     for fields in (upper_fields, lower_fields):
-        fields[PARAMETERS.index("brow")] *= np.float32(1 - _BEHIND_GLASSES * wears_glasses(rgb, shape))
+        fields[PARAMETERS.index("brow")] *= brows_go
     if is_flat:
         _keep_lines(shape, face_grid, eyes, upper_fields, lower_fields)
     step = max(8, 2 * face_grid.step)
